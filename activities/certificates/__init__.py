@@ -1,0 +1,1 @@
+"""The steps of a certificate's renewal; each one is journalled, and may run twice."""

@@ -1,0 +1,140 @@
+"""At the certificate authority: key and request, order, proof of control, finalization, and a check of the answer."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.steps import Steps, order_of
+from rules import certificates as rules
+from rules.points import reached
+from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
+from schemas.errors import CertificateRejected
+from schemas.evidence import Event
+from schemas.settings import CertificateSettings
+
+
+class IssuingActivities(Steps):
+    @activity.defn
+    @beats
+    def make_key(self, step: StepInput) -> Done:
+        """Make the new key where it will stay, and the request that it signs."""
+        plan, settings = self._plan(step.operation), self._settings(step.certificate)
+
+        def effect() -> dict[str, JsonValue]:
+            key_id = _key_id(step)
+            csr = self._request(plan, settings, step.group, key_id)
+            reached("key.made")
+            key = self._around.reader.requested_key(csr)
+            return {"key_id": key_id, "csr": base64.b64encode(csr).decode(), "public_key_sha256": key}
+
+        facts: dict[str, JsonValue] = {"holder": plan.key_holder, "algorithm": plan.key_algorithm}
+        result = self._once(step.operation, f"key/{step.group}", Event.KEY_GENERATED, facts, effect)
+        return Done(words=f"public key {str(result['public_key_sha256'])[:16]}…")
+
+    @activity.defn
+    @beats
+    def place_order(self, step: StepInput) -> Done:
+        """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect."""
+        plan = self._plan(step.operation)
+        facts: dict[str, JsonValue] = {"issuer": step.issuer, "names": list(plan.names)}
+
+        def effect() -> dict[str, JsonValue]:
+            return {"url": self._around.issuer(step.issuer).place_order(plan.names).url}
+
+        result = self._once(
+            step.operation, f"order/{order_of(step)}", Event.CERTIFICATE_ORDERED, facts, effect
+        )
+        reached("order.stored")
+        return Done(words=str(result["url"]))
+
+    @activity.defn
+    @beats
+    def prove_control(self, step: StepInput) -> Done:
+        url = self._order_url(step)
+
+        def effect() -> dict[str, JsonValue]:
+            return {"status": self._around.issuer(step.issuer).prove_control(url, activity.heartbeat).status}
+
+        facts: dict[str, JsonValue] = {"order": url}
+        self._once(step.operation, f"authorize/{order_of(step)}", Event.CERTIFICATE_AUTHORIZED, facts, effect)
+        return Done()
+
+    @activity.defn
+    @beats
+    def finalize_order(self, step: StepInput) -> Done:
+        """Send the stored request, the same bytes at each attempt, to the stored order."""
+        url, key = self._order_url(step), self._result(step.operation, f"key/{step.group}")
+        csr = base64.b64decode(str(key["csr"]))
+
+        def effect() -> dict[str, JsonValue]:
+            return {"status": self._around.issuer(step.issuer).finalize(url, csr, activity.heartbeat).status}
+
+        facts: dict[str, JsonValue] = {"order": url, "csr_sha256": hashlib.sha256(csr).hexdigest()}
+        self._once(step.operation, f"finalize/{order_of(step)}", Event.CERTIFICATE_FINALIZED, facts, effect)
+        return Done()
+
+    @activity.defn
+    @beats
+    def collect_certificate(self, step: StepInput) -> IssuedCertificate:
+        """Fetch what the CA issued and check it before it goes anywhere."""
+        plan, url = self._plan(step.operation), self._order_url(step)
+
+        def effect() -> dict[str, JsonValue]:
+            issuer = self._around.issuer(step.issuer)
+            chain = issuer.certificate(url)
+            facts = self._around.reader.read(chain, issuer.trust_anchors())
+            self._refuse_if_wrong(plan, step, facts)
+            return {
+                "chain": chain.decode("ascii"),
+                "facts": facts.model_dump(mode="json"),
+                "issuer": step.issuer,
+            }
+
+        result = self._once(
+            step.operation,
+            f"issued/{step.group}",
+            Event.CERTIFICATE_ISSUED,
+            {"order": url},
+            effect,
+            _without_chain,
+        )
+        return IssuedCertificate(
+            issuer=str(result["issuer"]), facts=CertificateFacts.model_validate(result["facts"])
+        )
+
+    def _refuse_if_wrong(self, plan: RenewalPlan, step: StepInput, issued: CertificateFacts) -> None:
+        key = str(self._result(step.operation, f"key/{step.group}")["public_key_sha256"])
+        wrong = rules.problems(issued, plan.names, key, plan.previous.values(), datetime.now(UTC))
+        if wrong:
+            facts: dict[str, JsonValue] = {"fingerprint": issued.fingerprint, "problems": list(wrong)}
+            rejected = f"rejected/{order_of(step)}"
+            self._around.journal.begin(step.operation, rejected, Event.CERTIFICATE_REJECTED, facts)
+            self._around.journal.finish(step.operation, rejected, Event.CERTIFICATE_REJECTED, facts, facts)
+            raise CertificateRejected(
+                f"What {step.issuer} issued for {plan.certificate} is wrong: {'; '.join(wrong)}."
+            )
+
+    def _order_url(self, step: StepInput) -> str:
+        return str(self._result(step.operation, f"order/{order_of(step)}")["url"])
+
+    def _request(self, plan: RenewalPlan, settings: CertificateSettings, group: str, key_id: str) -> bytes:
+        if plan.key_holder == "target":
+            (target,) = (one for one in settings.targets if one.name == group)
+            return self._around.target(target).make_key(key_id, settings.key.algorithm, plan.names)
+        store = self._around.key_store(plan.key_holder)
+        store.generate(bytes.fromhex(key_id), plan.certificate, settings.key.algorithm)
+        return self._around.reader.request(store, bytes.fromhex(key_id), plan.names)
+
+
+def _key_id(step: StepInput) -> str:
+    """The same at each attempt, another in each operation: 20 bytes, as most tokens take them."""
+    return hashlib.sha256(f"{step.operation}/{step.group}".encode()).hexdigest()[:40]
+
+
+def _without_chain(result: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The evidence names the certificate by its fingerprint and facts; the chain itself stays in the state."""
+    return {name: value for name, value in result.items() if name != "chain"}

@@ -1,0 +1,150 @@
+"""Before anything is done: what a renewal will do, and which certificates are due."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.steps import KIND, Steps, plan_of
+from rules import certificates as rules
+from rules.waves import waves
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import (
+    CertificateFacts,
+    CertificateRenewalInput,
+    CertificateSweepInput,
+    Group,
+    RenewalPlan,
+    SweepDecision,
+    SweepFindings,
+)
+from schemas.errors import InvalidInput, RedoubtError
+from schemas.evidence import Entry, Event, Kind
+from schemas.settings import CertificateSettings
+
+SHARED = "shared"
+
+LARGEST_SWEEP = 500
+"""Renewals that one sweep starts: it stays far below the limits of one run's history."""
+
+
+class PlanningActivities(Steps):
+    @activity.defn
+    @beats
+    def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
+        """Fix what will be done, or find the operation that an ended run has left open."""
+        settings = self._settings(given.certificate)
+        _refuse_another_id(given)
+        for left in self._around.journal.unfinished(KIND):
+            if left.subject == given.certificate:
+                return plan_of(left)
+        held = {target.name: self._held(target) for target in settings.targets}
+        decision = rules.due(given.certificate, held.values(), settings.renew, datetime.now(UTC))
+        plan = _planned(given, settings, held, decision)
+        if not plan.due:
+            return plan
+        for issuer in plan.issuers:
+            # What can't be checked later must not be ordered now.
+            self._around.issuer(issuer).trust_anchors()
+        return self._open(plan)
+
+    def _open(self, plan: RenewalPlan) -> RenewalPlan:
+        info = activity.info()
+        opened = self._around.journal.open(
+            kind=KIND,
+            subject=plan.certificate,
+            workflow_id=info.workflow_id or "",
+            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            who=self._around.service,
+            correlation_id="",
+            state=plan.model_dump(mode="json"),
+        )
+        return plan_of(opened)
+
+    @activity.defn
+    @beats
+    def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
+        """Look at what every target holds, and at operations that ended runs have left open."""
+        left = {operation.subject for operation in self._around.journal.unfinished(KIND)}
+        due, unreadable = [], []
+        for name, settings in self._around.inventory.items():
+            try:
+                decision = self._decide(name, settings, left_open=name in left)
+            except RedoubtError as error:
+                unreadable.append(SweepDecision(certificate=name, due=False, why=error.detail))
+            else:
+                due.extend([decision] if decision.due else [])
+        findings = SweepFindings(
+            looked_at=len(self._around.inventory),
+            due=tuple(due[:LARGEST_SWEEP]),
+            unreadable=tuple(unreadable[:LARGEST_SWEEP]),
+            postponed=max(0, len(due) - LARGEST_SWEEP),
+        )
+        self._note(findings)
+        return findings
+
+    def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
+        if left_open:
+            return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
+        held = [self._held(target) for target in settings.targets]
+        return rules.due(name, held, settings.renew, datetime.now(UTC))
+
+    def _note(self, found: SweepFindings) -> None:
+        info = activity.info()
+        entry = Entry(
+            operation=f"sweep/{info.workflow_run_id}",
+            step="decided",
+            kind=Kind.NOTE,
+            what=Event.SWEEP_DECIDED,
+            subject="certificates",
+            who=self._around.service,
+            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            at=datetime.now(UTC),
+            facts={
+                "looked_at": found.looked_at,
+                "due": [decision.certificate for decision in found.due],
+                "postponed": found.postponed,
+            },
+        )
+        self._around.journal.note(entry)
+
+
+def _refuse_another_id(given: CertificateRenewalInput) -> None:
+    """The ID is what keeps two runs from working on one certificate; a person can type any into the Web UI."""
+    wanted = WORKFLOW_TYPES[KIND].workflow_id(given)
+    if activity.info().workflow_id != wanted:
+        raise InvalidInput(f"A renewal of {given.certificate} is started under the workflow ID {wanted!r}.")
+
+
+def _planned(
+    given: CertificateRenewalInput,
+    settings: CertificateSettings,
+    held: Mapping[str, CertificateFacts | None],
+    decision: SweepDecision,
+) -> RenewalPlan:
+    names = tuple(held)
+    own_keys = settings.key.holder == "target"
+    groups = (
+        [Group(name=one, targets=(one,)) for one in names]
+        if own_keys
+        else [Group(name=SHARED, targets=names)]
+    )
+    return RenewalPlan(
+        operation="",
+        certificate=given.certificate,
+        names=settings.names,
+        issuers=settings.issuers,
+        key_holder=settings.key.holder,
+        key_algorithm=settings.key.algorithm,
+        groups=tuple(groups),
+        waves=waves(names, settings.waves),
+        previous={name: facts.fingerprint for name, facts in held.items() if facts},
+        grace_s=settings.grace_s,
+        issuer_patience_s=settings.issuer_patience_s,
+        target_patience_s=settings.target_patience_s,
+        undo_patience_s=settings.undo_patience_s,
+        due=decision.due or given.force,
+        why=decision.why,
+        reason=given.reason,
+    )

@@ -1,0 +1,97 @@
+"""What the steps of a renewal share: what they touch, how an effect is journalled, and what earlier steps left.
+
+What a second attempt does is decided by what the first has left: an outcome in the journal is returned as it
+is; an intent without an outcome is followed by looking at the world (the CA's order, the target's current
+version) before anything is done. No step hands on a private key.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from clients.certificates import CertificateReader
+from clients.issuers import Issuer
+from clients.keystores import KeyStore
+from clients.probes import Prober
+from clients.targets import Target
+from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
+from schemas.errors import CertificateRejected, UnknownSubject
+from schemas.evidence import Event
+from schemas.settings import CertificateSettings, FilesTarget
+from store import Journal, Operation
+
+KIND = "CertificateRenewal"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What these activities touch, each part behind its port."""
+
+    inventory: Mapping[str, CertificateSettings]
+    journal: Journal
+    reader: CertificateReader
+    prober: Prober
+    issuer: Callable[[str], Issuer]
+    key_store: Callable[[str], KeyStore]
+    target: Callable[[FilesTarget], Target]
+    service: str = "service:certificates"
+
+
+class Steps:
+    """Base of the activity classes."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def _once(  # noqa: PLR0913, PLR0917 - a step is all of these
+        self,
+        operation: str,
+        step: str,
+        what: Event,
+        facts: dict[str, JsonValue],
+        effect: Callable[[], dict[str, JsonValue]],
+        told: Callable[[dict[str, JsonValue]], dict[str, JsonValue]] = dict,
+    ) -> dict[str, JsonValue]:
+        """Intent, effect, outcome; `told` is what of the result the evidence repeats."""
+        begun = self._around.journal.begin(operation, step, what, facts)
+        if begun.result is not None:
+            return begun.result
+        result = effect()
+        return self._around.journal.finish(operation, step, what, {**facts, **told(result)}, result)
+
+    def _settings(self, certificate: str) -> CertificateSettings:
+        if certificate not in self._around.inventory:
+            raise UnknownSubject(f"No certificate {certificate!r} is in the inventory.")
+        return self._around.inventory[certificate]
+
+    def _plan(self, operation: str) -> RenewalPlan:
+        return plan_of(self._around.journal.operation(operation))
+
+    def _held(self, settings: FilesTarget) -> CertificateFacts | None:
+        """What a target holds now."""
+        target = self._around.target(settings)
+        version = target.current()
+        chain = target.read(version) if version else None
+        try:
+            return self._around.reader.read(chain) if chain else None
+        except CertificateRejected:
+            return None  # what can't be read as a certificate is none, and is to be replaced
+
+    def _result(self, operation: str, step: str) -> dict[str, JsonValue]:
+        result = self._around.journal.result(operation, step)
+        if result is None:
+            raise UnknownSubject(
+                f"Step {step!r} of operation {operation} has no outcome that this step could use."
+            )
+        return result
+
+
+def plan_of(opened: Operation) -> RenewalPlan:
+    state = {**opened.state, "operation": opened.operation, "undoing": opened.undoing}
+    return RenewalPlan.model_validate(state)
+
+
+def order_of(step: StepInput) -> str:
+    """The part of a journal step's name that says which order it is about."""
+    return f"{step.group}/{step.issuer}/{step.attempt}"

@@ -1,0 +1,178 @@
+"""On the targets: the new version beside the old one, the switch, the check by handshake, and the way back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.steps import Steps, plan_of
+from clients.probes.waiting import wait_until_served
+from clients.targets import Bundle, Fence
+from rules.points import reached
+from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
+from schemas.errors import EvidenceUnavailable, RedoubtError, UnknownSubject
+from schemas.evidence import Event
+from schemas.settings import FilesTarget
+
+FORWARD, UNDOING = 1, 2
+"""The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""
+
+
+class SwitchingActivities(Steps):
+    @activity.defn
+    @beats
+    def stage(self, step: StepInput) -> Done:
+        """Put the new version beside the current one on this target, unused."""
+        settings, bundle = self._existing(step), self._bundle(step)
+        fence = Fence(operation=step.operation, epoch=FORWARD)
+
+        def effect() -> dict[str, JsonValue]:
+            self._around.target(settings).stage(bundle, fence)
+            return {"fingerprint": bundle.version}
+
+        self._target_step(step, "stage", Event.CERTIFICATE_STAGED, {"fingerprint": bundle.version}, effect)
+        return Done(words=bundle.version)
+
+    @activity.defn
+    @beats
+    def switch(self, step: StepInput) -> Done:
+        """Make the new version current on this target, in one atomic step, and have its service read it."""
+        settings, plan, bundle = self._existing(step), self._plan(step.operation), self._bundle(step)
+        fence = Fence(operation=step.operation, epoch=FORWARD)
+
+        def effect() -> dict[str, JsonValue]:
+            self._around.target(settings).switch(bundle.version, fence)
+            return {"fingerprint": bundle.version}
+
+        facts: dict[str, JsonValue] = {"to": bundle.version, "from": plan.previous.get(step.target)}
+        self._target_step(step, "switch", Event.CERTIFICATE_SWITCHED, facts, effect)
+        return Done(words=bundle.version)
+
+    @activity.defn
+    @beats
+    def verify(self, step: StepInput) -> Done:
+        """Shake hands with the target until it shows the new certificate, trusted, or it is too late."""
+        settings, bundle = self._existing(step), self._bundle(step)
+
+        def effect() -> dict[str, JsonValue]:
+            issuer = self._around.issuer(str(self._result(step.operation, f"issued/{step.group}")["issuer"]))
+            return self._served(settings, step.certificate, bundle.version, roots=issuer.trust_anchors())
+
+        self._target_step(step, "verify", Event.CERTIFICATE_VERIFIED, {"fingerprint": bundle.version}, effect)
+        return Done(words=bundle.version)
+
+    def _served(
+        self, target: FilesTarget, certificate: str, fingerprint: str, *, roots: bytes | None
+    ) -> dict[str, JsonValue]:
+        """Wait until the target steadily shows this leaf; with `roots`, trusted by them too."""
+        settings, at = self._settings(certificate), target.verify
+        if roots is not None and at.trust_file:
+            roots = Path(at.trust_file).read_bytes()
+        seen = wait_until_served(
+            self._around.prober,
+            at.host,
+            at.port,
+            settings.names[0],
+            roots or b"",
+            expected=fingerprint,
+            within_s=settings.verify_timeout_s,
+            beat=activity.heartbeat,
+            trusted=roots is not None,
+        )
+        return {"fingerprint": seen.fingerprint, "tls": seen.tls_version, "trusted": seen.trusted}
+
+    # --- back again -----------------------------------------------------------------------------------
+
+    @activity.defn
+    @beats
+    def begin_undo(self, undo: Undo) -> UndoPlan:
+        """From here on this operation only goes back, whoever runs it."""
+        opened = self._around.journal.operation(undo.operation)
+        if opened.closed is not None:
+            # Another run has ended it: what it left is how things are, and not to be put back.
+            return UndoPlan(targets=())
+        self._around.journal.undo(undo.operation, undo.why)
+        reached("undo.begun")
+        targets = plan_of(opened).targets
+        try:
+            begun = {step.step for step in self._around.journal.steps(undo.operation)}
+        except EvidenceUnavailable:
+            # Which switches were begun can't be read now, and going back must not wait for it: putting back a
+            # target that was not switched changes nothing.
+            return UndoPlan(targets=targets)
+        return UndoPlan(targets=tuple(name for name in targets if f"switch/{name}" in begun))
+
+    @activity.defn
+    @beats
+    def restore(self, step: StepInput) -> Done:
+        """Put the certificate that this target had back, and see that it is served again."""
+        settings, previous = self._target(step), self._plan(step.operation).previous.get(step.target)
+
+        def effect() -> dict[str, JsonValue]:
+            if settings is None:
+                return {"fingerprint": None, "gone": "the settings have no such target any more"}
+            self._around.target(settings).switch_back(
+                previous, Fence(operation=step.operation, epoch=UNDOING)
+            )
+            if previous is None:
+                return {"fingerprint": None}
+            return self._served(settings, step.certificate, previous, roots=None)
+
+        self._target_step(step, "undo", Event.CERTIFICATE_RESTORED, {"to": previous}, effect)
+        return Done(words=previous or "")
+
+    @activity.defn
+    @beats
+    def close_renewal(self, close: Close) -> Done:
+        """Delete versions that nobody needs, and let the next operation on this certificate begin."""
+        plan = self._plan(close.operation)
+        epoch = UNDOING if close.outcome == "undone" else FORWARD
+        for target in self._settings(close.certificate).targets:
+            self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
+        reached("renewal.retired")
+        self._around.journal.close(close.operation, close.outcome, {"why": close.why})
+        return Done()
+
+    def _retire(self, target: FilesTarget, plan: RenewalPlan, fence: Fence) -> None:
+        """Tidy up; a target that can't be reached now is tidied by the next renewal."""
+        kept = plan.previous.get(target.name)
+        try:
+            self._around.target(target).retire((kept,) if kept else (), fence)
+        except RedoubtError as error:
+            activity.logger.warning("old versions stay on %s: %s", target.name, error.detail)
+
+    # --- what these steps share -----------------------------------------------------------------------
+
+    def _target_step(
+        self,
+        step: StepInput,
+        verb: str,
+        what: Event,
+        facts: dict[str, JsonValue],
+        effect: Callable[[], dict[str, JsonValue]],
+    ) -> None:
+        self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
+
+    def _target(self, step: StepInput) -> FilesTarget | None:
+        """None if the target was taken out of the settings since the operation was planned."""
+        targets = self._settings(step.certificate).targets
+        return next((target for target in targets if target.name == step.target), None)
+
+    def _existing(self, step: StepInput) -> FilesTarget:
+        settings = self._target(step)
+        if settings is None:
+            raise UnknownSubject(f"Certificate {step.certificate!r} has no target {step.target!r} any more.")
+        return settings
+
+    def _bundle(self, step: StepInput) -> Bundle:
+        plan = self._plan(step.operation)
+        issued = self._result(step.operation, f"issued/{step.group}")
+        key_id = str(self._result(step.operation, f"key/{step.group}")["key_id"])
+        uri = None
+        if plan.key_holder != "target":
+            uri = self._around.key_store(plan.key_holder).uri(bytes.fromhex(key_id))
+        facts = CertificateFacts.model_validate(issued["facts"])
+        chain = str(issued["chain"]).encode("ascii")
+        return Bundle(version=facts.fingerprint, fullchain=chain, key_id=key_id, key_uri=uri)

@@ -1,0 +1,36 @@
+"""The codec server as a process: built from the settings, refusing to start where it would be open or useless."""
+
+import asyncio
+from functools import partial
+
+from api.codec_server import Credentials, create_app
+from api.serve import serve
+from clients.telemetry import configure_logging
+from schemas.settings import Settings
+from workers.health import Readiness
+from workers.needs import codec_server_secrets, shared_secrets
+from workers.startup import check_key_ring, check_secrets
+from workers.wiring import Wiring
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises what stands in the way before the port is opened."""
+    logs = configure_logging(settings.telemetry, service="codec-server")
+    try:
+        wiring = Wiring(settings, service="codec-server")
+        check_secrets(wiring, shared_secrets, codec_server_secrets)
+        wiring.check_schema()
+        check_key_ring(wiring)
+        given = settings.codec_server
+        credentials = Credentials(_secret(wiring, given.token), _secret(wiring, given.secret_path))
+        readiness = Readiness({"records": partial(asyncio.to_thread, wiring.check_records)})
+        app = create_app(
+            credentials, given.allowed_origins, wiring.codec(), wiring.journal().note, readiness.found
+        )
+        serve(app, given.host, given.port)
+    finally:
+        logs.stop()
+
+
+def _secret(wiring: Wiring, reference: str | None) -> bytes | None:
+    return None if reference is None else wiring.secrets().resolve(reference)

@@ -1,0 +1,76 @@
+"""How an HTTP answer says what went wrong: problem details (RFC 9457), and nothing else.
+
+An error of the catalogue leaves with its code and what to do; a plain HTTP refusal with its status; whatever else
+is raised is logged under the correlation ID and leaves as `Internal`. No stack, path, SQL or input is repeated.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from schemas.errors import Category, Internal, RedoubtError
+
+_STATUS: Final = {
+    Category.INPUT: HTTPStatus.BAD_REQUEST,
+    Category.CONFLICT: HTTPStatus.CONFLICT,
+    Category.PERMISSION: HTTPStatus.FORBIDDEN,
+    Category.DEPENDENCY: HTTPStatus.SERVICE_UNAVAILABLE,
+    Category.CHECK: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Category.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
+    """A refusal that HTTP has a status for."""
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem(error: Exception, correlation_id: str) -> JSONResponse:
+    """The answer that says this error."""
+    match error:
+        case Refused():
+            return _plain(error.status, error.detail, error.headers, correlation_id)
+        case HTTPException():
+            return _plain(HTTPStatus(error.status_code), "", error.headers, correlation_id)
+        case RedoubtError():
+            return _of_catalogue(error, correlation_id)
+        case _:
+            return _of_catalogue(Internal("The request could not be served."), correlation_id)
+
+
+def _plain(
+    status: HTTPStatus, detail: str, headers: Mapping[str, str] | None, correlation_id: str
+) -> JSONResponse:
+    content = {"type": "about:blank", "title": status.phrase, "status": status.value}
+    return _answer({**content, **({"detail": detail} if detail else {})}, headers, correlation_id)
+
+
+def _of_catalogue(error: RedoubtError, correlation_id: str) -> JSONResponse:
+    content = {
+        "type": f"urn:redoubt:error:{error.code}",
+        "title": error.type.meaning,
+        "status": _STATUS[error.type.category].value,
+        "detail": error.detail,
+        "what_to_do": error.type.what_to_do,
+    }
+    wait = None if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
+    return _answer(content, wait, correlation_id)
+
+
+def _answer(
+    content: dict[str, str | int], headers: Mapping[str, str] | None, correlation_id: str
+) -> JSONResponse:
+    return JSONResponse(
+        {**content, "correlation_id": correlation_id},
+        int(content["status"]),
+        headers,
+        "application/problem+json",
+    )

@@ -1,0 +1,106 @@
+"""`redoubt certs list`: every certificate of the inventory, by what its targets hold now.
+
+What a target holds is read where it lies, not remembered; what can't be read is shown as such, and exits 3. A
+certificate is due by the same rule that the sweep uses, and its last renewal comes from the records.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import typer
+
+from cli.output import ExitCode, Format, Output, put, say, table
+from clients.settings import load
+from rules.certificates import due
+from schemas.certificates import CertificateFacts
+from schemas.errors import RedoubtError
+from schemas.evidence import Event
+from schemas.settings import CertificateSettings, FilesTarget
+from workers.wiring import Wiring
+
+app = typer.Typer(no_args_is_help=True, help="Certificates: what each target holds, and what is due.")
+
+_LOOKED_BACK: Final = 1000
+"""Entries of one certificate; a renewal writes some twenty."""
+
+_COLUMNS: Final = ("name", "target", "issuer", "not_after", "days_left", "due", "last_renewal")
+"""For people: why it is due or not stands below the table, once a certificate."""
+
+
+@app.callback()
+def certs() -> None:
+    """Certificates: what each target holds, and what is due."""
+
+
+@app.command("list")
+def list_certificates(output: Output = Format.TEXT) -> None:
+    """List every certificate of the inventory, a line a target; exit code 3 if one could not be looked at."""
+    wiring = Wiring(load())
+    rows = [row for name in wiring.settings.certificates for row in _rows(wiring, name, datetime.now(UTC))]
+    shown = [{**row, "last_renewal": row["last_renewal"][:16].replace("T", " ")} for row in rows]
+    table(
+        shown if output is Format.TEXT else rows, _COLUMNS, output, empty="The settings name no certificates."
+    )
+    if output is Format.TEXT:
+        for name, why in {str(row["name"]): row["why"] for row in rows}.items():
+            put(f"{name}: {why}")
+    unread = [row for row in rows if row["error"]]
+    for row in unread:
+        say(f"{row['name']} on {row['target']}: {row['error']}")
+    if unread:
+        raise typer.Exit(ExitCode.SKIPPED)
+
+
+def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
+    given = wiring.settings.certificates[name]
+    looked = [(target, *_held(wiring, target)) for target in given.targets]
+    last = _last_renewal(wiring, name)
+    whole = _decision(name, given, [facts for _, facts, error in looked if not error], now)
+    for target, facts, error in looked:
+        yield {
+            "name": name,
+            "names": list(given.names),
+            "target": target.name,
+            "issuer": facts.issuer if facts else "",
+            "fingerprint": facts.fingerprint if facts else "",
+            "not_after": f"{facts.not_after:%Y-%m-%d %H:%M}Z" if facts else "",
+            "days_left": (facts.not_after - now).days if facts else None,
+            **whole,
+            "last_renewal": last,
+            "error": error,
+        }
+
+
+def _decision(
+    name: str, given: CertificateSettings, held: list[CertificateFacts | None], now: datetime
+) -> dict[str, Any]:
+    if not held:
+        return {"due": None, "why": "no target could be looked at"}
+    decision = due(name, held, given.renew, now)
+    return {"due": decision.due, "why": decision.why}
+
+
+def _held(wiring: Wiring, given: FilesTarget) -> tuple[CertificateFacts | None, str]:
+    """What the target has in use, or why that can't be told."""
+    from clients.x509 import X509Reader  # noqa: PLC0415  # X.509 loads where a certificate is read
+
+    try:
+        target = wiring.target(given)
+        version = target.current()
+        chain = target.read(version) if version else None
+        return (X509Reader().read(chain) if chain else None), ""
+    except RedoubtError as error:
+        return None, error.detail
+
+
+def _last_renewal(wiring: Wiring, name: str) -> str:
+    """When the newest renewal was closed as renewed; empty if the records know of none, or do not answer."""
+    from store.sql.audit import entries  # noqa: PLC0415  # loads where the store is looked at
+
+    try:
+        known = entries(wiring.engine(), subject=name, limit=_LOOKED_BACK)
+    except RedoubtError as away:
+        return f"unknown: {away.code}"
+    closed = (one for one in reversed(known) if one["what"] == Event.OPERATION_CLOSED)
+    return next((one["at"] for one in closed if one["facts"].get("outcome") == "renewed"), "")

@@ -1,0 +1,1 @@
+"""The demo: real parts, real kills, and a table of what was proved; one module a chapter."""

@@ -1,0 +1,86 @@
+"""What the world shows, read without any code of ours that could be wrong: the servers, and the CA's own log."""
+
+import hashlib
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+
+def served(port: int, name: str, roots: Path) -> str:
+    """The SHA-256 fingerprint that a web server shows, after chain and name have verified."""
+    context = ssl.create_default_context(cafile=str(roots))
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=name) as channel,
+    ):
+        return hashlib.sha256(channel.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class CaCounts:
+    """How often Pebble says in its log that it took an order, began to issue, and issued."""
+
+    orders: int
+    finalizes: int
+    certificates: int
+
+    @classmethod
+    def read(cls, log: Path) -> Self:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        return cls(
+            orders=text.count("Added order"),
+            finalizes=text.count("Processing finalization"),
+            certificates=text.count("Issued certificate serial"),
+        )
+
+    def __sub__(self, before: "CaCounts") -> "CaCounts":
+        return CaCounts(
+            self.orders - before.orders,
+            self.finalizes - before.finalizes,
+            self.certificates - before.certificates,
+        )
+
+
+@dataclass
+class Visitor:
+    """A client that connects to each port in turn, 50 times a second, and counts what fails."""
+
+    ports: tuple[int, ...]
+    name: str
+    every_s: float = 0.02
+    handshakes: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._visit, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _visit(self) -> None:
+        # Whether it is the right certificate is not asked here: only that no visitor is turned away.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        due = time.monotonic()
+        while not self._ended.is_set():
+            port = self.ports[self.handshakes % len(self.ports)]
+            try:
+                with (
+                    socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+                    context.wrap_socket(plain, server_hostname=self.name),
+                ):
+                    pass
+            except OSError as error:
+                self.failed.append(f"port {port}: {error}")
+            self.handshakes += 1
+            due += self.every_s
+            self._ended.wait(max(0.0, due - time.monotonic()))

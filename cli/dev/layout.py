@@ -1,0 +1,141 @@
+"""The embedded stack's settings: three web servers behind one name, whose key lies in a SoftHSM token.
+
+Written anew at each start, for the ports of this start; whoever wants other settings copies the file.
+"""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.dev.nginx import Nginx
+from cli.dev.ports import Ports
+from cli.dev.servers import Pebble
+
+SETTINGS = "redoubt.yaml"
+ENVIRONMENT = "env"
+"""For a shell to read: what `redoubt` commands need to speak with this stack."""
+TOKEN = "redoubt-dev"  # noqa: S105 - a token's label, not a secret
+PIN = "hsm/pin"
+WEB = ("web-1", "web-2", "web-3")
+SHOP = "shop-1"
+_HEAD = "# Written by `redoubt dev` at each start. Copy it to change it.\n"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the settings point at, outside the stack's own choice."""
+
+    module: Path
+    sites: Mapping[str, Nginx]
+    ca: Pebble
+    sweep_every_s: int
+
+
+def settings(folder: Path, ports: Ports, found: Found) -> str:
+    document: dict[str, Any] = {
+        "installation": "dev",
+        "temporal": {"address": f"127.0.0.1:{ports.temporal}", "web_ui": f"http://127.0.0.1:{ports.web_ui}"},
+        "codec_server": {
+            "port": ports.codec_server,
+            "token": _secret("codec-server-token"),
+            "secret_path": _secret("codec-server-path"),
+            "allowed_origins": [f"http://127.0.0.1:{ports.web_ui}", f"http://localhost:{ports.web_ui}"],
+        },
+        "store": {"url": f"sqlite:///{folder / 'redoubt.sqlite'}"},
+        "evidence": {"origin": "dev.redoubt.invalid/log"},
+        "key_stores": {
+            "codec": {"kind": "software", "path": "keys/codec", "master_key": _secret("codec-master-key")},
+            "keys": {"kind": "software", "path": "keys/own", "master_key": _secret("keys-master-key")},
+            "hsm": {
+                "kind": "pkcs11",
+                "module": str(found.module),
+                "token": TOKEN,
+                "pin": f"file:{PIN}",
+            },
+        },
+        "challenges": {"web": {"kind": "http-01", "webroot": str(found.ca.webroot)}},
+        "issuers": {
+            "acme": {
+                "kind": "acme",
+                "directory": found.ca.directory,
+                "account_key": _secret("acme-account-key"),
+                "contact": ["mailto:security@example.com"],
+                "ca_file": str(found.ca.ca_file),
+                "trust_file": str(found.ca.trust_file),
+                "challenge": "web",
+            },
+            "local": {"kind": "local", "path": "ca", "key_store": "keys"},
+        },
+        "certificates": {
+            "www": _certificate(
+                "www.example.com", WEB, {"algorithm": "EC-P256", "holder": "hsm"}, found.sites
+            ),
+            "shop": _certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites),
+        },
+        "pools": {
+            "certificates": {
+                "health_port": ports.certificates_health,
+                "metrics_port": ports.certificates_metrics,
+                "graceful_shutdown_s": 10.0,
+            },
+            "audit": {"health_port": ports.audit_health},
+        },
+        "schedules": {
+            "certificate-sweep": {
+                "workflow": "CertificateSweep",
+                "input": {"max_concurrent": 10},
+                "every_s": found.sweep_every_s,
+            }
+        },
+        "telemetry": {"log_format": "json"},
+    }
+    return _HEAD + yaml.safe_dump(document, sort_keys=False)
+
+
+def _secret(name: str) -> str:
+    return f"file:secrets/{name}"
+
+
+def _certificate(
+    name: str, targets: Sequence[str], key: dict[str, str], sites: Mapping[str, Nginx]
+) -> dict[str, Any]:
+    return {
+        "names": [name],
+        "issuers": ["acme"],
+        "key": key,
+        "targets": [_target(target, sites[target]) for target in targets],
+        "waves": [1, 2],
+        "verify_timeout_s": 10.0,
+    }
+
+
+def _target(name: str, site: Nginx) -> dict[str, Any]:
+    return {
+        "name": name,
+        "directory": str(site.target),
+        "reload": list(site.reload),
+        "verify": {"host": "127.0.0.1", "port": site.port},
+        **({"pin_file": str(site.token.pin_file)} if site.token else {}),
+    }
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What every process of the stack gets: the settings, and where SoftHSM keeps its tokens."""
+    return {**_own(folder), "PATH": os.environ.get("PATH", os.defpath)}
+
+
+def exports(folder: Path) -> str:
+    """The same for a person's shell."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in _own(folder).items())
+
+
+def _own(folder: Path) -> dict[str, str]:
+    return {
+        "REDOUBT_CONFIG": str(folder / SETTINGS),
+        "SOFTHSM2_CONF": str(folder / "hsm" / "softhsm2.conf"),
+    }

@@ -1,0 +1,191 @@
+"""`redoubt start|list|status|watch|pause|resume|abort`: runs of workflows, as people start, look at and steer them."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from cli.cluster import PATIENCE, Cluster, on_cluster, speaking
+from cli.failures import adopt
+from cli.following import Seen, follow, look
+from cli.listing import Filter, listed
+from cli.output import ExitCode, Format, Output, lines, record, say, table
+from cli.types import named, read_input
+from schemas.catalogue import WorkflowType
+from schemas.contract import WorkflowInput
+from schemas.errors import AlreadyRunning, DependencyUnavailable, NotNow
+from schemas.runs import Steer, Steered
+from workflows.failures import words_of
+
+_COLUMNS: Final = ("workflow_id", "state", "phase", "subject", "started", "closed")
+
+WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="Workflow ID, as `redoubt list` shows it.")]
+RunId = Annotated[str | None, typer.Option("--run-id", help="One run of this ID; the newest without.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")]
+
+
+def start(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="Workflow type; `redoubt schema` lists them.")],
+    given: Annotated[str, typer.Option("--input", metavar="FILE|-", help="JSON or YAML; - for stdin.")],
+    correlation_id: Annotated[str, typer.Option(help="Yours, kept through logs, spans and lists.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it ends.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Start a workflow; prints its IDs and its page in the Web UI."""
+    if correlation_id:
+        adopt(correlation_id)
+    found = named(kind)
+    value = read_input(found, given)
+
+    async def talk(cluster: Cluster) -> ExitCode:
+        started = await _start(cluster, found, value)
+        record(started, output)
+        return (
+            await _watch(cluster, started["workflow_id"], started["run_id"], output) if wait else ExitCode.OK
+        )
+
+    _leave(on_cluster(talk))
+
+
+async def _start(cluster: Cluster, kind: WorkflowType, value: WorkflowInput) -> dict[str, str]:
+    client, workflow_id = await cluster.client(kind.capability), kind.workflow_id(value)
+    try:
+        with speaking(f"Temporal at {cluster.settings.temporal.address}"):
+            handle = await client.start_workflow(
+                kind.name,
+                value,
+                id=workflow_id,
+                task_queue=kind.capability,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{kind.name}: {value.subject}",
+                static_details=kind.summary,
+                rpc_timeout=PATIENCE,
+            )
+    except WorkflowAlreadyStartedError as running:
+        link = cluster.link(client, workflow_id, running.run_id)
+        raise AlreadyRunning(f"{workflow_id} is running already: {link} .") from None
+    run_id = handle.result_run_id or ""
+    return {"workflow_id": workflow_id, "run_id": run_id, "link": cluster.link(client, workflow_id, run_id)}
+
+
+def list_runs(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    kind: Annotated[str, typer.Option("--type", help="Workflow type.")] = "",
+    phase: Annotated[str, typer.Option(help="Phase, as `status` shows it.")] = "",
+    subject: Annotated[str, typer.Option(help="What it works on: a certificate's name.")] = "",
+    running: Annotated[bool, typer.Option("--running", help="Only runs that have not ended.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    output: Output = Format.TEXT,
+) -> None:
+    """List runs, newest first."""
+    wanted = Filter(named(kind).name if kind else "", phase, subject, running)
+
+    async def talk(cluster: Cluster) -> list[dict[str, Any]]:
+        return await listed(cluster, wanted, limit)
+
+    table(on_cluster(talk), _COLUMNS, output, empty="There is no such run.")
+
+
+def status(workflow_id: WorkflowId, run_id: RunId = None, output: Output = Format.TEXT) -> None:
+    """Show one run: phase, progress, what it waits for, or how it ended."""
+
+    async def talk(cluster: Cluster) -> Seen:
+        return await look(cluster, workflow_id, run_id)
+
+    seen = on_cluster(talk)
+    _show(seen, output)
+    if not seen.answered:
+        say("No worker answers for this run: `redoubt workers list` shows which pool it waits for.")
+        _leave(ExitCode.SKIPPED)
+
+
+def watch(workflow_id: WorkflowId, run_id: RunId = None, output: Output = Format.TEXT) -> None:
+    """Follow one run until it ends; the exit code says how it ended."""
+
+    async def talk(cluster: Cluster) -> ExitCode:
+        return await _watch(cluster, workflow_id, run_id, output)
+
+    _leave(on_cluster(talk))
+
+
+async def _watch(cluster: Cluster, workflow_id: str, run_id: str | None, output: Format) -> ExitCode:
+    seen = None
+    async for seen in follow(cluster, workflow_id, run_id):
+        if output is Format.JSONL:
+            lines([seen.row()])
+        elif seen.open:
+            say(_in_a_line(seen))
+    if seen is None:
+        return ExitCode.FAILED
+    if output is not Format.JSONL:
+        _show(seen, output)
+    return seen.exit_code
+
+
+def pause(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+    """Hold a run before its next step."""
+    _steer("pause", workflow_id, reason, output)
+
+
+def resume(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+    """Let a paused run go on."""
+    _steer("resume", workflow_id, reason, output)
+
+
+def abort(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+    """Stop a run; what it has switched is put back."""
+    _steer("abort", workflow_id, reason, output)
+
+
+def _steer(verb: str, workflow_id: str, reason: str, output: Format) -> None:
+    if not 1 <= len(reason) <= 500:  # noqa: PLR2004  # as schemas.runs.Steer has it
+        raise typer.BadParameter("a reason has 1 to 500 characters", param_hint="--reason")
+
+    async def talk(cluster: Cluster) -> Steered:
+        handle = await cluster.handle(workflow_id)
+        try:
+            with speaking(f"An open run {workflow_id}"):
+                steered: Steered = await handle.execute_update(
+                    verb, Steer(reason=reason), result_type=Steered, rpc_timeout=PATIENCE
+                )
+        except WorkflowUpdateFailedError as refused:
+            raise NotNow(words_of(refused.cause)) from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise DependencyUnavailable(f"No worker answered for {workflow_id} in time.") from None
+        return steered
+
+    answer = on_cluster(talk)
+    record({"workflow_id": workflow_id, **answer.model_dump()}, output)
+
+
+def _show(seen: Seen, output: Format) -> None:
+    """Everything for programs; for people what is there, with the targets as a table and the error in words."""
+    row = seen.row()
+    if output is not Format.TEXT:
+        record(row, output)
+        return
+    error = seen.error and f"{seen.error['code']}: {seen.error['detail']}"
+    shown = {
+        name: value for name, value in row.items() if value and name not in {"table", "answered", "error"}
+    }
+    record({**shown, **({"error": error} if error else {})}, output)
+    if seen.table:
+        table(seen.table, tuple(dict.fromkeys(name for one in seen.table for name in one)), output)
+
+
+def _in_a_line(seen: Seen) -> str:
+    parts = (
+        seen.phase + (" (paused)" if seen.paused else ""),
+        seen.progress,
+        seen.waits_for and f"waits for {seen.waits_for}",
+        seen.who_can_act and f"can act: {seen.who_can_act}",
+        "" if seen.answered else "no worker answers",
+    )
+    return ", ".join(part for part in parts if part) or seen.state.lower()
+
+
+def _leave(code: ExitCode) -> None:
+    if code is not ExitCode.OK:
+        raise typer.Exit(code)

@@ -1,0 +1,63 @@
+"""HTTP-01 (RFC 8555, 8.3): a file in a web root that a web server shows on port 80 of every name.
+
+The token comes from the CA, so it is checked before it becomes a file's name: base64url and nothing else.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from rules.points import reached
+from schemas.errors import CaRefused, DependencyUnavailable
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_WELL_KNOWN = Path(".well-known") / "acme-challenge"
+
+
+class WebrootSolver:
+    """The port `ChallengeSolver`; the web server reads the folder as another user, so its files are readable."""
+
+    kind = "http-01"
+
+    def __init__(self, webroot: Path) -> None:
+        self._folder = webroot / _WELL_KNOWN
+
+    def publish(self, name: str, token: str, key_authorization: str) -> None:
+        path = self._path(token)
+        try:
+            self._make_folders()
+            self._write(path, key_authorization)
+        except OSError as error:
+            raise DependencyUnavailable(
+                f"The challenge for {name} can't be written below {self._folder}: {error.strerror}."
+            ) from error
+        reached("challenge.published")
+
+    def withdraw(self, name: str, token: str) -> None:  # noqa: ARG002 - the token names the file
+        with contextlib.suppress(FileNotFoundError):
+            self._path(token).unlink()
+
+    def _make_folders(self) -> None:
+        """Readable for the web server's user whatever our umask; folders that are there stay as they are."""
+        for folder in (self._folder.parent, self._folder):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o755)
+
+    def _path(self, token: str) -> Path:
+        if not _TOKEN.fullmatch(token):
+            raise CaRefused("The CA sent a challenge token that is not base64url.")
+        return self._folder / token
+
+    def _write(self, path: Path, text: str) -> None:
+        handle, draft = tempfile.mkstemp(dir=self._folder, prefix=".")
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(text)
+            Path(draft).chmod(0o644)
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise

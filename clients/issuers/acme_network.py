@@ -1,0 +1,136 @@
+"""HTTP as we let an ACME CA speak to us: bounded, verified, patient with nonces, and with errors of ours.
+
+The `acme` library signs and parses; this adds what it lacks: an answer's size and time are capped, redirects are
+not followed, a refused nonce is tried again as often as needed (RFC 8555, 6.5: the server has not acted on it),
+and what the CA says becomes an error of the catalogue.
+"""
+
+import email.utils
+import ssl
+import time
+from typing import Any, Final
+
+import requests
+from acme import messages
+from acme.client import ClientNetwork
+from josepy.jwa import JWASignature
+from josepy.jwk import JWK
+
+from schemas.errors import (
+    AccountRefused,
+    CaRefused,
+    CaUnavailable,
+    OrderInvalid,
+    OrderLost,
+    RedoubtError,
+)
+
+LARGEST_ANSWER: Final = 1 << 20
+TIMEOUT_S: Final = 20
+NONCE_TRIES: Final = 30
+LONGEST_WAIT_S: Final = 600.0
+_CHUNK: Final = 1 << 16
+_NOT_FOUND: Final = 404
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+
+_ACCOUNT = {
+    "accountDoesNotExist",
+    "badPublicKey",
+    "badSignatureAlgorithm",
+    "externalAccountRequired",
+    "unauthorized",
+    "userActionRequired",
+}
+_LATER = {"rateLimited", "serverInternal", "badNonce"}
+_ORDER = {"connection", "dns", "incorrectResponse", "tls", "caa"}
+
+
+class Network(ClientNetwork):
+    def __init__(self, name: str, key: JWK, algorithm: JWASignature, ca_file: str | None) -> None:
+        super().__init__(key, alg=algorithm, user_agent="redoubt", timeout=TIMEOUT_S)
+        self.name = name
+        self.verify_ssl = ca_file or True  # type: ignore[assignment]  # requests takes a file too
+        self.session.trust_env = ca_file is None
+        self.status = 0
+
+    def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
+        try:
+            response = self._bounded(method, url, *args, **kwargs)
+        except (requests.RequestException, ssl.SSLError) as error:
+            raise CaUnavailable(f"{self.name} could not be reached ({type(error).__name__}).") from error
+        self.status = response.status_code
+        if self.status == _TOO_MANY or self.status >= _SERVER_ERROR:
+            raise CaUnavailable(
+                f"{self.name} answered with status {self.status}.", retry_after_s=retry_after(response)
+            )
+        return response
+
+    def _bounded(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
+        """Read at most so much, within so long: the library would read whatever comes."""
+        if not url.startswith("https://"):
+            raise CaRefused(f"{self.name} named a URL that is not https.")
+        deadline, body = time.monotonic() + TIMEOUT_S, bytearray()
+        kwargs.setdefault("headers", {}).setdefault("User-Agent", self.user_agent)
+        response: requests.Response = self.session.request(
+            method,
+            url,
+            *args,
+            **{
+                **kwargs,
+                "verify": self.verify_ssl,
+                "timeout": TIMEOUT_S,
+                "stream": True,
+                "allow_redirects": False,
+            },
+        )
+        with response:
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise CaRefused(f"{self.name} sent an answer of more than {LARGEST_ANSWER} bytes.")
+                if time.monotonic() > deadline:
+                    raise CaUnavailable(f"{self.name} did not finish its answer within {TIMEOUT_S} s.")
+        response._content = bytes(body)  # noqa: SLF001 - the way requests itself keeps a body that was read
+        response.encoding = "utf-8"
+        return response
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+        for _ in range(NONCE_TRIES):
+            try:
+                return self._post_once(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        raise CaUnavailable(f"{self.name} refused {NONCE_TRIES} nonces in a row.")
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds to wait (RFC 9110, 10.2.3), bounded; None if the CA does not say."""
+    said = response.headers.get("Retry-After", "")
+    if said.isdigit():
+        return min(float(said), LONGEST_WAIT_S)
+    try:
+        until = email.utils.parsedate_to_datetime(said).timestamp()
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, min(until - time.time(), LONGEST_WAIT_S))
+
+
+def translated(name: str, error: Exception, status: int) -> RedoubtError:
+    """What the CA's problem document (RFC 8555, 6.7), or the library's own complaint, means for us."""
+    if status == _NOT_FOUND and getattr(error, "code", "") != "accountDoesNotExist":
+        return OrderLost(f"{name} no longer knows what it was asked about.")
+    if not isinstance(error, messages.Error):
+        return CaUnavailable(f"{name} sent an answer that is not ACME's ({type(error).__name__}).")
+    code, said = error.code or "", in_words(error)
+    if code in _ACCOUNT:
+        return AccountRefused(f"{name} refuses the account: {said}.")
+    if code in _LATER:
+        return CaUnavailable(f"{name}: {said}.")
+    return (OrderInvalid if code in _ORDER else CaRefused)(f"{name}: {said}.")
+
+
+def in_words(error: messages.Error) -> str:
+    parts = [error.detail or error.title or error.typ, *(in_words(one) for one in error.subproblems or ())]
+    return "; ".join(part.strip().rstrip(".") for part in parts if part)[:500]

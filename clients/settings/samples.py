@@ -1,0 +1,102 @@
+"""Two sets of values: one that shows every setting, and the one that an installation begins with.
+
+Secrets stand in both as references to files that `redoubt init` makes.
+"""
+
+from typing import Any, Final
+
+_SECRETS: Final[dict[str, Any]] = {
+    "codec": {"kind": "software", "path": "keys/codec", "master_key": "file:secrets/codec-master-key"},
+    "keys": {"kind": "software", "path": "keys/own", "master_key": "file:secrets/keys-master-key"},
+}
+_CODEC_SERVER: Final[dict[str, Any]] = {
+    "token": "file:secrets/codec-server-token",
+    "secret_path": "file:secrets/codec-server-path",
+}
+_SWEEP: Final[dict[str, Any]] = {
+    "workflow": "CertificateSweep",
+    "input": {"max_concurrent": 10},
+    "every_s": 3600,
+    "jitter_s": 60.0,
+    "pause_on_failure": False,
+}
+
+INITIAL: Final[dict[str, Any]] = {
+    "codec_server": _CODEC_SERVER,
+    "key_stores": _SECRETS,
+    "issuers": {"local": {"kind": "local", "path": "ca", "key_store": "keys"}},
+    "schedules": {"certificate-sweep": _SWEEP},
+}
+
+COMPLETE: Final[dict[str, Any]] = {
+    "temporal": {
+        "namespaces": {"certificates": "certificates"},
+        "tls": {
+            "ca_file": "temporal/ca.pem",
+            "client_certificate_file": "temporal/client.pem",
+            "client_key": "file:secrets/temporal-client-key",
+            "server_name": "temporal.example.com",
+        },
+        "api_key": "env:TEMPORAL_API_KEY",
+    },
+    "codec_server": _CODEC_SERVER,
+    "store": {
+        "url": "postgresql+psycopg://redoubt@db.example.com/redoubt",
+        "password": "vault:kv/redoubt/database#password",
+    },
+    "key_stores": {
+        **_SECRETS,
+        "hsm": {
+            "kind": "pkcs11",
+            "module": "/usr/lib/softhsm/libsofthsm2.so",
+            "token": "redoubt",
+            "pin": "file:secrets/token-pin",
+        },
+    },
+    "issuers": {
+        "acme": {
+            "kind": "acme",
+            "directory": "https://acme.example.com/directory",
+            "account_key": "file:secrets/acme-account-key",
+            "contact": ["mailto:security@example.com"],
+            "ca_file": "acme/directory-ca.pem",
+            "trust_file": "acme/roots.pem",
+            "eab": {"key_id": "key-1", "hmac_key": "env:ACME_EAB_KEY"},
+            "challenge": "web",
+        },
+        "local": {"kind": "local", "path": "ca", "key_store": "keys"},
+    },
+    "challenges": {"web": {"kind": "http-01", "webroot": "/var/www/acme"}},
+    "certificates": {
+        "www": {
+            "names": ["www.example.com", "example.com"],
+            "issuers": ["acme", "local"],
+            "key": {"algorithm": "EC-P256", "holder": "hsm"},
+            "targets": [
+                {
+                    "kind": "files",
+                    "name": "web-1",
+                    "directory": "/etc/nginx/redoubt/www",
+                    "reload": ["nginx", "-s", "reload"],
+                    "verify": {"host": "web-1.example.com", "port": 443, "trust_file": "acme/roots.pem"},
+                }
+            ],
+            "waves": [1, 5],
+            "grace_s": 60.0,
+            "approvers": ["alice", "bob"],
+        }
+    },
+    "pools": {
+        "certificates": {
+            "health_port": 9101,
+            "metrics_port": 9102,
+            "deployment": "certificates",
+            "build_id": "2026-11-21",
+        }
+    },
+    "schedules": {
+        "certificate-sweep": _SWEEP,
+        "nightly": {"workflow": "CertificateSweep", "cron": "0 3 * * *"},
+    },
+    "telemetry": {"otlp_endpoint": "http://127.0.0.1:4318/v1/traces"},
+}

@@ -1,0 +1,1 @@
+"""Temporal as Redoubt uses it: one plugin for client, worker and replayer alike."""

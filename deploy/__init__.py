@@ -1,0 +1,1 @@
+"""What gets Redoubt onto a machine, and what holds its repository in order."""

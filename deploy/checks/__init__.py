@@ -1,0 +1,1 @@
+"""What `make check` and `make test` run, beyond the tools that have commands of their own."""

@@ -1,0 +1,77 @@
+"""When a certificate is due, and what is wrong with what came back from a CA.
+
+Invariants:
+- A certificate that has ended is due, whatever the policy says; one that isn't there at all is due.
+- A long certificate is due `before_days` before its end; one that lives less than three times as long is
+  short, and due when `fraction` of its lifetime is left. So none is due at the moment it is issued.
+- Of several targets, the one whose certificate ends first decides.
+- What came back is used only if nothing is wrong with it: every deviation is named, not just the first.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from schemas.certificates import CertificateFacts, SweepDecision
+from schemas.settings import RenewalPolicy
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a CA's clock may be ahead of ours before a certificate counts as not yet valid."""
+
+SHORT_LIVED_FACTOR = 3
+
+
+def due_at(not_before: datetime, not_after: datetime, policy: RenewalPolicy) -> datetime:
+    """The moment from which a certificate is due for renewal."""
+    lifetime = not_after - not_before
+    margin = timedelta(days=policy.before_days)
+    if lifetime < SHORT_LIVED_FACTOR * margin:
+        margin = lifetime * policy.fraction
+    return not_after - margin
+
+
+def due(
+    certificate: str, held: Iterable[CertificateFacts | None], policy: RenewalPolicy, now: datetime
+) -> SweepDecision:
+    """Decide by what each target holds now; None for a target that holds nothing."""
+    facts = list(held)
+    present = [one for one in facts if one is not None]
+    if len(present) < len(facts):
+        return SweepDecision(certificate=certificate, due=True, why="a target has no certificate yet")
+    first = min(present, key=lambda one: one.not_after)
+    when = due_at(first.not_before, first.not_after, policy)
+    why = f"valid until {_day(first.not_after)}, to be renewed from {_day(when)}"
+    if now >= first.not_after:
+        why = f"ended {_day(first.not_after)}"
+    return SweepDecision(certificate=certificate, due=now >= when, why=why, not_after=first.not_after)
+
+
+def problems(
+    issued: CertificateFacts,
+    names: Iterable[str],
+    public_key_sha256: str,
+    previous: Iterable[str],
+    now: datetime,
+) -> tuple[str, ...]:
+    """What is wrong with an issued certificate, in words; empty if it may be used.
+
+    `previous` are the fingerprints that the targets hold now.
+    """
+    wanted = {name.lower() for name in names}
+    got = {name.lower() for name in issued.names}
+    checks = (
+        (
+            got == wanted,
+            f"it is for {', '.join(sorted(got)) or 'no name'} and not for {', '.join(sorted(wanted))}",
+        ),
+        (issued.public_key_sha256 == public_key_sha256, "it is for another key"),
+        (issued.chain_verified, "its chain does not lead to a root that the issuer is trusted by"),
+        (issued.server_auth, "it may not be used for TLS servers"),
+        (issued.not_before <= now + CLOCK_SKEW, f"it is not valid before {_day(issued.not_before)}"),
+        (issued.not_after > now, f"it ended {_day(issued.not_after)}"),
+        (issued.fingerprint not in set(previous), "it is the old certificate"),
+    )
+    return tuple(wrong for holds, wrong in checks if not holds)
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,13 @@
+"""After which errors another issuer is asked.
+
+Only what lies with the CA or the way to it: what is wrong with the certificate, the key or the targets would be
+just as wrong with the next one.
+"""
+
+ISSUER_FAILED = frozenset(
+    ("CaUnavailable", "CaRefused", "OrderInvalid", "OrderLost", "AccountRefused", "DependencyUnavailable")
+)
+
+
+def another_may_help(code: str) -> bool:
+    return code in ISSUER_FAILED

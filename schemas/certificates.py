@@ -1,0 +1,197 @@
+"""Contracts of the capability `certificates`: the workflows' inputs and results, and what passes between steps."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field
+
+from schemas.contract import Contract, WorkflowInput
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class CertificateRenewalInput(WorkflowInput):
+    certificate: Annotated[
+        str,
+        Field(
+            description="The certificate's name in the inventory of the settings.",
+            pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
+        ),
+    ]
+    force: bool = Field(default=False, description="Renew even though it is not due yet.")
+    reason: str = Field(default="", max_length=500, description="Why, for those who read the evidence later.")
+
+    example: ClassVar[dict[str, object]] = {"certificate": "www", "force": True, "reason": "rehearsal"}
+
+    @property
+    def subject(self) -> str:
+        return self.certificate
+
+
+class CertificateSweepInput(WorkflowInput):
+    """Carries no authority: what is due is read from the settings and from what the targets serve."""
+
+    max_concurrent: int = Field(default=10, ge=1, le=100, description="Renewals at a time.")
+    jitter_s: float = Field(default=0.0, ge=0, le=86_400, description="Each renewal starts within this time.")
+    wait_s: float = Field(
+        default=1800.0,
+        gt=0,
+        le=86_400,
+        description="So long it waits for renewals to end; then they go on alone.",
+    )
+
+    example: ClassVar[dict[str, object]] = {"max_concurrent": 10, "jitter_s": 0}
+
+    @property
+    def subject(self) -> str:
+        return "all"
+
+
+class CertificateFacts(Contract):
+    """What a parsed leaf certificate says; `clients.x509` reads it from PEM."""
+
+    fingerprint: Sha256
+    serial: str
+    names: tuple[str, ...]
+    issuer: str
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+    public_key_sha256: Sha256
+    """Of the SubjectPublicKeyInfo in DER."""
+    key_algorithm: str
+    server_auth: bool = True
+    chain_verified: bool = False
+    """Whether the chain that came with it leads to one of the issuer's trust anchors."""
+
+
+class Group(Contract):
+    """Targets that share one private key, and so one order: all of them, or one each where targets make keys."""
+
+    name: str
+    """`shared`, or the target's name."""
+    targets: tuple[str, ...]
+
+
+class RenewalPlan(Contract):
+    """What a renewal will do, in full, fixed by its first activity."""
+
+    operation: str
+    certificate: str
+    names: tuple[str, ...]
+    issuers: tuple[str, ...]
+    key_holder: str
+    key_algorithm: str
+    groups: tuple[Group, ...]
+    waves: tuple[tuple[str, ...], ...]
+    """The targets' names, wave by wave."""
+    previous: dict[str, str] = Field(default_factory=dict)
+    """Target to the fingerprint that it held when the operation began; absent where it had none."""
+    grace_s: float
+    issuer_patience_s: float
+    target_patience_s: float
+    undo_patience_s: float
+    undoing: bool = False
+    """True when an earlier run of this operation had begun to undo it and was ended before it was done."""
+    due: bool = True
+    why: str = ""
+    reason: str = ""
+    """What the requester gave as the reason."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(name for wave in self.waves for name in wave)
+
+    def group_of(self, target: str) -> Group:
+        return next(group for group in self.groups if target in group.targets)
+
+    def step(self, group: Group, *, target: str = "", issuer: str = "", attempt: int = 1) -> "StepInput":
+        """The argument of an activity that works on this part of the plan."""
+        return StepInput(
+            operation=self.operation,
+            certificate=self.certificate,
+            group=group.name,
+            target=target,
+            issuer=issuer,
+            attempt=attempt,
+        )
+
+    def closing(self, outcome: Literal["renewed", "undone"], why: str) -> "Close":
+        return Close(operation=self.operation, certificate=self.certificate, outcome=outcome, why=why)
+
+
+class StepInput(Contract):
+    """An activity's one argument: which operation, and which part of it."""
+
+    operation: str
+    certificate: str
+    group: str = ""
+    target: str = ""
+    issuer: str = ""
+    attempt: int = 1
+    """Which order with this issuer: a CA may lose one."""
+
+
+class Undo(Contract):
+    operation: str
+    certificate: str
+    why: str
+
+
+class UndoPlan(Contract):
+    targets: tuple[str, ...]
+    """Those whose switch was begun, whether it is known to have happened or not."""
+
+
+class Close(Contract):
+    operation: str
+    certificate: str
+    outcome: Literal["renewed", "undone"]
+    why: str = ""
+
+
+class Done(Contract):
+    """What a step says when there is nothing to hand on but words for people."""
+
+    words: str = ""
+
+
+class IssuedCertificate(Contract):
+    issuer: str
+    facts: CertificateFacts
+
+
+class CertificateRenewalResult(Contract):
+    operation: str
+    outcome: Literal["renewed", "not_due"]
+    certificate: str
+    fingerprints: dict[str, Sha256] = Field(default_factory=dict)
+    """Target to what it serves now."""
+    issuer: str = ""
+    not_after: AwareDatetime | None = None
+
+
+class SweepDecision(Contract):
+    certificate: str
+    due: bool
+    why: str
+    not_after: AwareDatetime | None = None
+
+
+class SweepFindings(Contract):
+    """Bounded: what is due beyond a sweep's size waits for the next sweep."""
+
+    looked_at: int
+    due: tuple[SweepDecision, ...]
+    unreadable: tuple[SweepDecision, ...] = ()
+    """Certificates with a target that could not be looked at, and why."""
+    postponed: int = 0
+
+
+class CertificateSweepResult(Contract):
+    looked_at: int
+    renewed: tuple[str, ...] = ()
+    already_running: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    """Those whose renewal failed, and those that could not be looked at."""
+    running: tuple[str, ...] = ()
+    """Renewals that were still under way (paused, in their grace, going back) when the sweep had waited enough."""
+    postponed: int = 0

@@ -1,0 +1,240 @@
+"""The closed catalogue of errors: what each means, whether trying again can help, and what to do.
+
+Every error that leaves an activity, a workflow, the API or the command is one of these. Whatever else is
+raised inside is logged with its correlation ID and leaves as `Internal`: no client sees a stack, a path or
+SQL. `docs/errors.md` is generated from here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    INPUT = "input"
+    CONFLICT = "conflict"
+    PERMISSION = "permission"
+    DEPENDENCY = "dependency"
+    CHECK = "check"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class ErrorType:
+    code: str
+    category: Category
+    retryable: bool
+    meaning: str
+    what_to_do: str
+
+
+class RedoubtError(Exception):
+    """The one root: an error of the catalogue with what is particular to this occurrence.
+
+    `detail` is shown to people, so it names subjects and never a secret, a stack or SQL.
+    """
+
+    code = "Internal"
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    @property
+    def type(self) -> ErrorType:
+        return CATALOGUE[self.code]
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.type.what_to_do}"
+
+
+CATALOGUE: dict[str, ErrorType] = {}
+
+
+def _error(
+    code: str, category: Category, meaning: str, what_to_do: str, *, retryable: bool = False
+) -> type[RedoubtError]:
+    CATALOGUE[code] = ErrorType(code, category, retryable, meaning, what_to_do)
+    return type(code, (RedoubtError,), {"code": code, "__doc__": meaning})
+
+
+InvalidInput = _error(
+    "InvalidInput",
+    Category.INPUT,
+    "The input does not have the shape that this workflow type takes.",
+    "Compare it with `redoubt schema TYPE`, which prints the shape and a runnable example.",
+)
+UnknownWorkflowType = _error(
+    "UnknownWorkflowType",
+    Category.INPUT,
+    "No workflow type of this name exists.",
+    "`redoubt schema` lists the types; check the spelling and the task queue.",
+)
+UnknownSubject = _error(
+    "UnknownSubject",
+    Category.INPUT,
+    "The inventory in the settings does not name this.",
+    "Add it to the settings, or check the spelling: `redoubt certs list` shows the names.",
+)
+InvalidSettings = _error(
+    "InvalidSettings",
+    Category.INPUT,
+    "The settings file can't be used as it is.",
+    "`redoubt config check` names each line; `redoubt config example` shows every setting.",
+)
+InvalidReference = _error(
+    "InvalidReference",
+    Category.INPUT,
+    "A secret was given in a form that is no reference, or the reference can't be followed.",
+    "Give file:PATH (mode 0600), env:NAME or vault:MOUNT/PATH#FIELD, and check that this process may read it.",
+)
+AlreadyRunning = _error(
+    "AlreadyRunning",
+    Category.CONFLICT,
+    "This subject is being worked on by another run.",
+    "Watch that run with `redoubt watch`, or wait until it has ended.",
+)
+Fenced = _error(
+    "Fenced",
+    Category.CONFLICT,
+    "A later step has overtaken this attempt, so its effect was refused.",
+    "Nothing is to be done: the later step goes on.",
+)
+NotAllowed = _error(
+    "NotAllowed",
+    Category.PERMISSION,
+    "The requester may not do this.",
+    "Ask someone whose role allows it; the policy file names them.",
+)
+NotNow = _error(
+    "NotNow",
+    Category.CONFLICT,
+    "The run can't do this in the phase that it is in.",
+    "`redoubt status ID` shows its phase and who can act.",
+)
+CaUnavailable = _error(
+    "CaUnavailable",
+    Category.DEPENDENCY,
+    "The certificate authority did not answer, or answered that it can't now.",
+    "It is tried again by itself; if it lasts, check the CA's status and the network.",
+    retryable=True,
+)
+CaRefused = _error(
+    "CaRefused",
+    Category.DEPENDENCY,
+    "The certificate authority refused the request for good.",
+    "Read its reason; mend the account, the names or the CSR policy; then start the run again.",
+)
+OrderInvalid = _error(
+    "OrderInvalid",
+    Category.DEPENDENCY,
+    "The certificate authority could not validate control of a name, so the order is void.",
+    "Check that the challenge is reachable from the CA; then start the run again: it makes a new order.",
+)
+OrderLost = _error(
+    "OrderLost",
+    Category.DEPENDENCY,
+    "The certificate authority no longer knows an order that it had taken.",
+    "Nothing is to be done: a new order is placed.",
+)
+AccountRefused = _error(
+    "AccountRefused",
+    Category.DEPENDENCY,
+    "The CA does not accept the account key or its external account binding.",
+    "Check `account_key` and `eab` of the issuer in the settings; nothing was ordered.",
+)
+CertificateRejected = _error(
+    "CertificateRejected",
+    Category.CHECK,
+    "What the CA issued failed our checks, so it was not put anywhere.",
+    "Read which check failed; tell the CA; the old certificate is still in place.",
+)
+TargetUnreachable = _error(
+    "TargetUnreachable",
+    Category.DEPENDENCY,
+    "A target could not be reached or written to.",
+    "Check the host, its disk and its permissions; a run puts back every target that it has switched.",
+    retryable=True,
+)
+ReloadFailed = _error(
+    "ReloadFailed",
+    Category.CHECK,
+    "The target's service did not accept the new certificate.",
+    "Run the reload command by hand on that target; a run puts back every target that it has switched.",
+)
+VerificationFailed = _error(
+    "VerificationFailed",
+    Category.CHECK,
+    "A handshake with the target did not show the certificate that it must serve.",
+    "Connect to it with openssl s_client; a run puts back every target that it has switched.",
+)
+UndoIncomplete = _error(
+    "UndoIncomplete",
+    Category.CHECK,
+    "A target could not be put back to the certificate that it served before.",
+    "Put back the named target by hand now, as docs/certificates.md describes, then start the run again.",
+)
+KeyStoreUnavailable = _error(
+    "KeyStoreUnavailable",
+    Category.DEPENDENCY,
+    "The key store or its token did not answer.",
+    "It is tried again by itself with a new session; check the token with `redoubt doctor`.",
+    retryable=True,
+)
+PinRejected = _error(
+    "PinRejected",
+    Category.PERMISSION,
+    "The token refused the PIN. It was not tried again, so that the token does not lock.",
+    "Correct the secret that `pin` refers to, restart the worker, then start the run again.",
+)
+KeyNotFound = _error(
+    "KeyNotFound",
+    Category.INPUT,
+    "The key store holds no key of this ID.",
+    "Check the key store's name and that its token is the right one.",
+)
+KeyUnsuitable = _error(
+    "KeyUnsuitable",
+    Category.INPUT,
+    "The key store can't make or use a key of this algorithm.",
+    "Choose another algorithm or key store in the certificate's key policy.",
+)
+EvidenceUnavailable = _error(
+    "EvidenceUnavailable",
+    Category.DEPENDENCY,
+    "The store of records did not take the intent, so the effect was not begun.",
+    "It is tried again by itself; check the database with `redoubt doctor`.",
+    retryable=True,
+)
+EntryRefused = _error(
+    "EntryRefused",
+    Category.INPUT,
+    "An entry of evidence was too large or not plain JSON, so it was not recorded and its effect not begun.",
+    "This is a mistake in the program: give hashes of what is large, and large integers as strings.",
+)
+EvidenceBroken = _error(
+    "EvidenceBroken",
+    Category.CHECK,
+    "The evidence log does not verify.",
+    "Keep the database as it is, stop the sequencer, and compare with an earlier checkpoint.",
+)
+DependencyUnavailable = _error(
+    "DependencyUnavailable",
+    Category.DEPENDENCY,
+    "Something that Redoubt needs is not reachable.",
+    "`redoubt doctor` says what, and how to mend it.",
+    retryable=True,
+)
+Aborted = _error(
+    "Aborted",
+    Category.CONFLICT,
+    "A person stopped this run; what it had switched was put back.",
+    "Start it again when it is wanted.",
+)
+Internal = _error(
+    "Internal",
+    Category.INTERNAL,
+    "Something happened that Redoubt does not know.",
+    "Look for the correlation ID in the worker's log.",
+    retryable=True,
+)

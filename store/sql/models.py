@@ -1,0 +1,85 @@
+"""The tables of our records, as the newest migration leaves them.
+
+- `operations`: one row an operation; a partial unique index lets only one be open on a kind and subject.
+- `evidence`: INSERT only (triggers refuse the rest). A step's intent and outcome are rows here and nowhere else,
+  so recording one is one INSERT; an outcome's row also holds the result, and its entry the result's hash.
+- `log`: where each evidence row stands in the Merkle log, once.
+- `checkpoints`: what was signed, with the compact range that the next append goes on from.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+Identity = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up by itself only in a column that is an INTEGER."""
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("workflow_id", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("undoing", Boolean, nullable=False, server_default=text("false")),
+    Column("closed", Text, nullable=True),
+    Index(
+        "operations_open",
+        "kind",
+        "subject",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("operation", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("result", Text, nullable=True),
+    UniqueConstraint("operation", "step", "kind", name="evidence_once"),
+    Index("evidence_subject", "subject"),
+    sqlite_autoincrement=True,
+)
+
+log = Table(
+    "log",
+    metadata,
+    Column("index", Identity, primary_key=True, autoincrement=False),
+    Column("evidence_id", Identity, ForeignKey("evidence.id"), nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Identity, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("range", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+APPEND_ONLY = (evidence.name, log.name, checkpoints.name)

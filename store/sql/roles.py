@@ -1,0 +1,40 @@
+"""PostgreSQL roles at scale: who may do what with the records.
+
+The triggers refuse changes to evidence, log and checkpoints to everybody. These roles take the means away besides:
+
+- a pool records: it reads and inserts evidence, opens, turns and closes operations, and sees neither key nor log;
+- the sequencer reads evidence and appends to the log;
+- an auditor reads.
+
+None may create, alter or drop anything: `redoubt store migrate` runs as the owner.
+"""
+
+POOL = "redoubt_pool"
+SEQUENCER = "redoubt_sequencer"
+AUDITOR = "redoubt_auditor"
+
+_COLUMNS = "operation, step, kind, subject, entry, result"
+
+STATEMENTS = (
+    *(
+        f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        for role in (POOL, SEQUENCER, AUDITOR)
+    ),
+    *(
+        f"REVOKE ALL ON {table} FROM PUBLIC, {POOL}, {SEQUENCER}, {AUDITOR}"
+        for table in ("operations", "evidence", "log", "checkpoints", "alembic_version")
+    ),
+    # The ID of an evidence row is the database's to choose, so a pool may not name that column.
+    f"GRANT SELECT, INSERT ({_COLUMNS}) ON evidence TO {POOL}",
+    f"GRANT USAGE ON SEQUENCE evidence_id_seq TO {POOL}",
+    f"GRANT SELECT, INSERT, UPDATE (undoing, closed) ON operations TO {POOL}",
+    f"GRANT SELECT ON evidence TO {SEQUENCER}",
+    f"GRANT SELECT, INSERT ON log, checkpoints TO {SEQUENCER}",
+    f"GRANT SELECT ON operations, evidence, log, checkpoints TO {AUDITOR}",
+    f"GRANT SELECT ON alembic_version TO {POOL}, {SEQUENCER}, {AUDITOR}",
+)
+
+
+def script() -> str:
+    """For psql, as the owner of the database; run it again after each migration."""
+    return "".join(f"{statement};\n" for statement in STATEMENTS)

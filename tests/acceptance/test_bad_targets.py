@@ -1,0 +1,94 @@
+"""Targets on bad days: one fails, and every target shows again what it showed before; the error says what to do."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cases import FAIL_ONCE, HANG_ONCE, IDLE, Cases, assert_told, ended
+from tests.acceptance.fleet import Fleet
+
+Mount = Callable[[Path], bool]
+
+FAILING = {
+    "refused": ("ReloadFailed", "refused-b: its reload command failed with exit code 1", "no such directive"),
+    "hanging": ("ReloadFailed", "hanging-b: its reload command did not end within 1 s and was killed"),
+    "idle": ("VerificationFailed", "did not steadily serve"),
+    "open": ("TargetUnreachable", "open-b: its files belong to, or are open to, other users"),
+    "full": ("TargetUnreachable", "full-b: its disk is full"),
+    "lost": ("UndoIncomplete", "lost-b still has to be put back", "lost-b: its folder is missing"),
+}
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Mount]:
+    """Mount a disk of 256 KiB; whether this machine lets us."""
+    mounted: list[Path] = []
+
+    def mount(place: Path) -> bool:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "none", str(place)]
+        if os.geteuid() or subprocess.run(argv, capture_output=True, check=False, timeout=20).returncode:
+            return False
+        mounted.append(place)
+        return True
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True, timeout=20)
+
+
+async def test_a_target_that_fails_takes_nothing_with_it(
+    fleet: Fleet, tmp_path: Path, small_disk: Mount
+) -> None:
+    cases = Cases(fleet)
+    cases.build(
+        {
+            **{case: {} for case in ("refused", "idle", "open", "full", "missing")},
+            "hanging": {"reload_timeout_s": 1.0},
+            "lost": {"undo_patience_s": 0.5},
+        }
+    )
+    failing = [case for case in FAILING if case != "full" or small_disk(cases.folder("full-b"))]
+    fleet.worker()
+    before = await cases.issue_first([*failing, "missing"])
+    assert all(all(shown) for shown in before.values())
+
+    cases.on_reload("refused-b", FAIL_ONCE)
+    cases.on_reload("hanging-b", HANG_ONCE)
+    cases.on_reload("idle-b", IDLE)
+    cases.on_reload("lost-a", f'rm "$1"; mv "{cases.folder("lost-b")}" "{tmp_path / "lost"}"')
+    (cases.folder("open-b") / "keys").chmod(0o770)
+    _fill(cases.folder("full-b") / "filler")
+    cases.folder("missing-b").rename(tmp_path / "missing")
+    started = {case: await cases.start(case) for case in [*failing, "missing"]}
+    assert "missing-b: its folder is missing" in await cases.tried_again("missing")
+    (tmp_path / "missing").rename(cases.folder("missing-b"))
+    ends = dict(zip(started, await asyncio.gather(*map(ended, started.values())), strict=True))
+
+    for case in failing:
+        assert_told(ends[case], *FAILING[case])
+        assert cases.shown(case) == before[case], case
+    assert not ends["missing"].code
+    assert not {*cases.shown("missing")} & {*before["missing"]}
+    # What a person must put back, the next run puts back, and the one after it renews.
+    (tmp_path / "lost").rename(cases.folder("lost-b"))
+    again = await cases.renew(["lost"])
+    assert_told(again["lost"], "Aborted", "What an earlier run had left was put back")
+    assert cases.shown("lost") == before["lost"]
+    at_last = await cases.renew(["lost", "refused"])
+    assert not {case: end for case, end in at_last.items() if end.code}
+    assert not {*cases.shown("lost")} & {*before["lost"]}
+    told = fleet.redoubt("watch", "certificate-renewal/idle")
+    assert told.code == 4
+    assert "Connect to it with openssl s_client" in told.out
+
+
+def _fill(file: Path) -> None:
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as filler:
+        for _ in range(600):
+            filler.write(b"x" * 512)

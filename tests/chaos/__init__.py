@@ -1,0 +1,1 @@
+"""Long, seeded crash runs (`make test-chaos`)."""

@@ -1,0 +1,183 @@
+"""What every issuer promises, shown on Pebble (which refuses nonces on purpose) and on the local CA."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from clients.challenges.http01 import WebrootSolver
+from clients.issuers import Issuer
+from clients.issuers.acme import AcmeIssuer
+from clients.issuers.local import LocalCa
+from clients.keystores.software import SoftwareKeyStore
+from clients.x509 import X509Reader
+from schemas import settings
+from schemas.errors import OrderInvalid, OrderLost
+from tests.conftest import Ca
+from tests.servers.crashes import killed_at
+from tests.servers.orders import Beats, account_key, names_of_ones_own, request
+
+_ACME = """
+from pathlib import Path
+from clients.challenges.http01 import WebrootSolver
+from clients.issuers.acme import AcmeIssuer
+from schemas import settings
+given = settings.AcmeIssuer.model_validate_json({given!r})
+issuer = AcmeIssuer("ca", given, Path({key!r}).read_bytes(), WebrootSolver(Path({webroot!r})))
+"""
+_LOCAL = """
+from pathlib import Path
+from clients.issuers.local import LocalCa
+from clients.keystores.software import SoftwareKeyStore
+from schemas import settings
+given = settings.LocalIssuer.model_validate_json({given!r})
+issuer = LocalCa("ca", given, SoftwareKeyStore("keys", Path({keys!r}), Path({master!r}).read_bytes()))
+"""
+
+
+@dataclass
+class Case:
+    issuer: Issuer
+    again: Callable[[], Issuer]
+    """As another process would make it."""
+    program: str
+    """Python that makes it as `issuer` in another process."""
+    issued: Callable[[str], int]
+    """How many certificates the CA itself says that it has issued for this order."""
+    lost: str
+    """An order's URL that the CA does not know."""
+
+
+@pytest.fixture(params=["acme", "local"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    return _acme(request.getfixturevalue("pebble"), tmp_path) if request.param == "acme" else _local(tmp_path)
+
+
+def _acme(ca: Ca, folder: Path) -> Case:
+    given = settings.AcmeIssuer(
+        kind="acme",
+        directory=ca.directory,
+        account_key=f"file:{folder / 'account'}",
+        ca_file=str(ca.ca_file),
+        trust_file=str(ca.trust_file),
+        challenge="web",
+    )
+    key = folder / "account"
+    key.write_bytes(account_key())
+
+    def make() -> Issuer:
+        return AcmeIssuer("ca", given, key.read_bytes(), WebrootSolver(ca.webroot))
+
+    def issued(url: str) -> int:
+        order_id = url.rpartition("/")[2]
+        lines = ca.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return sum("Issued certificate serial" in line and order_id in line for line in lines)
+
+    program = _ACME.format(given=given.model_dump_json(), key=str(key), webroot=str(ca.webroot))
+    return Case(make(), make, program, issued, ca.directory.replace("/dir", "/my-order/nobody"))
+
+
+def _local(folder: Path) -> Case:
+    given = settings.LocalIssuer(kind="local", path=str(folder / "ca"), key_store="keys")
+    master = folder / "master"
+    master.write_bytes(os.urandom(32))
+
+    def make() -> LocalCa:
+        return LocalCa("ca", given, SoftwareKeyStore("keys", folder / "keys", master.read_bytes()))
+
+    def issued(url: str) -> int:
+        return len(list((folder / "ca" / "orders").glob(f"{url.rpartition('/')[2]}.pem")))
+
+    program = _LOCAL.format(given=given.model_dump_json(), keys=str(folder / "keys"), master=str(master))
+    return Case(make(), make, program, issued, "local:ca/" + "0" * 32)
+
+
+def test_a_certificate_is_for_the_key_and_names_and_chains_to_the_anchors(case: Case) -> None:
+    names, beat = names_of_ones_own(), Beats()
+    csr, placed = request(names), case.issuer.place_order(names)
+    assert placed.status in {"pending", "ready"}
+    assert case.issuer.prove_control(placed.url, beat).status == "ready"
+    assert case.issuer.finalize(placed.url, csr, beat).status == "valid"
+    facts = X509Reader().read(case.issuer.certificate(placed.url), case.issuer.trust_anchors())
+    assert facts.chain_verified
+    assert set(facts.names) == set(names)
+    assert facts.public_key_sha256 == X509Reader().requested_key(csr)
+    assert beat.count
+    assert case.issued(placed.url) == 1
+
+
+def test_every_step_may_be_taken_again_and_by_another_process(case: Case) -> None:
+    names, beat = names_of_ones_own(), Beats()
+    csr, url = request(names), case.issuer.place_order(names).url
+    steps: tuple[Callable[[Issuer], object], ...] = (
+        lambda issuer: issuer.prove_control(url, beat),
+        lambda issuer: issuer.finalize(url, csr, beat),
+        lambda issuer: issuer.certificate(url),
+        lambda issuer: issuer.order(url),
+    )
+    for step in steps:
+        assert step(case.issuer) == step(case.issuer) == step(case.again())
+    # What lies behind stays as it is.
+    assert case.issuer.prove_control(url, beat).status == "valid"
+    assert case.issued(url) == 1
+
+
+def test_finalizing_at_once_issues_once(case: Case) -> None:
+    names, beat = names_of_ones_own(), Beats()
+    csr, url = request(names), case.issuer.place_order(names).url
+    case.issuer.prove_control(url, beat)
+    issuers = [case.issuer, case.issuer, case.again(), case.again()]
+    with ThreadPoolExecutor(len(issuers)) as threads:
+        orders = list(threads.map(lambda issuer: issuer.finalize(url, csr, beat), issuers))
+    assert {order.status for order in orders} == {"valid"}
+    assert case.issued(url) == 1
+
+
+def test_orders_at_once_do_not_meet(case: Case) -> None:
+    def issue(_: int) -> bool:
+        names, beat = names_of_ones_own(), Beats()
+        url = case.issuer.place_order(names).url
+        case.issuer.prove_control(url, beat)
+        case.issuer.finalize(url, request(names), beat)
+        return set(X509Reader().read(case.issuer.certificate(url)).names) == set(names)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(issue, range(6)))
+
+
+def test_an_order_that_the_ca_does_not_know_is_lost(case: Case) -> None:
+    with pytest.raises(OrderLost):
+        case.issuer.order(case.lost)
+
+
+def test_no_certificate_comes_of_an_order_that_is_not_valid(case: Case) -> None:
+    url = case.issuer.place_order(names_of_ones_own()).url
+    with pytest.raises(OrderInvalid):
+        case.issuer.certificate(url)
+
+
+@pytest.mark.parametrize(
+    "point", ["challenge.published", "challenge.answered", "order.finalized", "certificate.downloaded"]
+)
+def test_killed_anywhere_an_order_ends_with_one_certificate(case: Case, point: str, tmp_path: Path) -> None:
+    if isinstance(case.issuer, LocalCa) and point.startswith("challenge."):
+        point = "order.finalized:1"  # it asks for no proof, so there is nothing to be killed in before
+    names, beat = names_of_ones_own(), Beats()
+    csr, url = request(names), case.issuer.place_order(names).url
+    killed_at(point, tmp_path, case.program + _steps(url, csr))
+    issuer = case.again()
+    issuer.prove_control(url, beat)
+    issuer.finalize(url, csr, beat)
+    assert set(X509Reader().read(issuer.certificate(url)).names) == set(names)
+    assert case.issued(url) == 1
+
+
+def _steps(url: str, csr: bytes) -> str:
+    return (
+        f"issuer.prove_control({url!r}, lambda: None)\n"
+        f"issuer.finalize({url!r}, {csr!r}, lambda: None)\n"
+        f"issuer.certificate({url!r})\n"
+    )

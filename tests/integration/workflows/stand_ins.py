@@ -1,0 +1,145 @@
+"""Stand-ins for the renewal's activities: they do nothing, fail as a test says, and write down what was asked."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from schemas.certificates import (
+    CertificateFacts,
+    CertificateRenewalInput,
+    Close,
+    Done,
+    Group,
+    IssuedCertificate,
+    RenewalPlan,
+    StepInput,
+    Undo,
+    UndoPlan,
+)
+from schemas.errors import RedoubtError
+
+TARGETS = ("web-1", "web-2", "web-3")
+NEW = CertificateFacts(
+    fingerprint="a" * 64,
+    serial="1",
+    names=("www.example.com",),
+    issuer="CN=test",
+    not_before=datetime(2026, 11, 1, tzinfo=UTC),
+    not_after=datetime(2027, 2, 1, tzinfo=UTC),
+    public_key_sha256="b" * 64,
+    key_algorithm="EC-P256",
+)
+
+
+def plan(**changes: Any) -> RenewalPlan:
+    base = RenewalPlan(
+        operation="op-1",
+        certificate="www",
+        names=("www.example.com",),
+        issuers=("one", "two"),
+        key_holder="hsm",
+        key_algorithm="EC-P256",
+        groups=(Group(name="shared", targets=TARGETS),),
+        waves=(("web-1",), ("web-2", "web-3")),
+        previous=dict.fromkeys(TARGETS, "c" * 64),
+        grace_s=0,
+        issuer_patience_s=0.5,
+        target_patience_s=0.5,
+        undo_patience_s=3600,
+    )
+    return base.model_copy(update=changes)
+
+
+@dataclass
+class StandIns:
+    """`fails` maps `step/subject` to the errors of its first calls, in turn; subject is a target or an issuer."""
+
+    planned: RenewalPlan
+    fails: Mapping[str, Iterator[RedoubtError]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def activities(self) -> list[Callable[..., Any]]:
+        return [getattr(self, name) for name in _NAMES]
+
+    @property
+    def counted(self) -> Counter[str]:
+        return Counter(self.asked)
+
+    def _act(self, step: str) -> Done:
+        self.asked.append(step)
+        error = next(self.fails.get(step, iter(())), None)
+        if error is not None:
+            raise error
+        return Done(words="a" * 64)
+
+    @activity.defn
+    async def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
+        self.asked.append(f"plan/{given.certificate}")
+        return self.planned
+
+    @activity.defn
+    async def make_key(self, step: StepInput) -> Done:
+        return self._act(f"key/{step.group}")
+
+    @activity.defn
+    async def place_order(self, step: StepInput) -> Done:
+        return self._act(f"order/{step.issuer}")
+
+    @activity.defn
+    async def prove_control(self, step: StepInput) -> Done:
+        return self._act(f"authorize/{step.issuer}")
+
+    @activity.defn
+    async def finalize_order(self, step: StepInput) -> Done:
+        return self._act(f"finalize/{step.issuer}")
+
+    @activity.defn
+    async def collect_certificate(self, step: StepInput) -> IssuedCertificate:
+        self._act(f"collect/{step.issuer}")
+        return IssuedCertificate(issuer=step.issuer, facts=NEW)
+
+    @activity.defn
+    async def stage(self, step: StepInput) -> Done:
+        return self._act(f"stage/{step.target}")
+
+    @activity.defn
+    async def switch(self, step: StepInput) -> Done:
+        return self._act(f"switch/{step.target}")
+
+    @activity.defn
+    async def verify(self, step: StepInput) -> Done:
+        return self._act(f"verify/{step.target}")
+
+    @activity.defn
+    async def begin_undo(self, undo: Undo) -> UndoPlan:
+        self.asked.append(f"undo/{undo.operation}")
+        begun = [name for name in TARGETS if f"switch/{name}" in self.asked]
+        return UndoPlan(targets=tuple(begun))
+
+    @activity.defn
+    async def restore(self, step: StepInput) -> Done:
+        return self._act(f"restore/{step.target}")
+
+    @activity.defn
+    async def close_renewal(self, close: Close) -> Done:
+        return self._act(f"close/{close.outcome}")
+
+
+_NAMES = (
+    "plan_renewal",
+    "make_key",
+    "place_order",
+    "prove_control",
+    "finalize_order",
+    "collect_certificate",
+    "stage",
+    "switch",
+    "verify",
+    "begin_undo",
+    "restore",
+    "close_renewal",
+)

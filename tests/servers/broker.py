@@ -1,0 +1,93 @@
+"""Starts a server when the first test of the run asks for it, and stops all of them when the run ends.
+
+pytest's controlling process starts the broker; test processes ask over a Unix socket, one JSON line each way.
+The broker ends when its standard input closes, so it can't outlive a killed run.
+"""
+
+import json
+import os
+import selectors
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.servers import starters
+
+SOCKET = "REDOUBT_TEST_BROKER"
+
+
+def ask(server: str) -> dict[str, str]:
+    """What a test process gets: the server's addresses. Raises `RuntimeError` with the broker's words."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(170)
+        _connect(line)
+        line.sendall(json.dumps({"want": server}).encode() + b"\n")
+        answer: dict[str, str] = json.loads(line.makefile("rb").readline())
+    if "error" in answer:
+        raise RuntimeError(f"{server} did not start: {answer['error']}")
+    return answer
+
+
+def _connect(line: socket.socket) -> None:
+    """The broker may still be starting: try until it listens."""
+    deadline = time.monotonic() + 20
+    while line.connect_ex(os.environ[SOCKET]):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the broker of the test servers does not answer")
+        time.sleep(0.02)
+
+
+class Broker:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: dict[str, dict[str, str]] = {}
+        self._stops: list[Callable[[], None]] = []
+
+    def answer(self, want: str) -> dict[str, str]:
+        if want not in self._started:
+            folder = self._folder / want
+            folder.mkdir(exist_ok=True)
+            try:
+                self._started[want], stop = starters.STARTERS[want](folder)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test that asked must hear it
+                return {"error": f"{type(error).__name__}: {error}"}
+            self._stops.append(stop)
+        return self._started[want]
+
+    def stop(self) -> None:
+        for stop in reversed(self._stops):
+            stop()
+
+
+def serve(path: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="redoubt-servers-", ignore_cleanup_errors=True) as folder:
+        # PostgreSQL runs as another user, who must be able to pass through.
+        Path(folder).chmod(0o711)
+        broker = Broker(Path(folder))
+        try:
+            _loop(path, broker)
+        finally:
+            broker.stop()
+
+
+def _loop(path: str, broker: Broker) -> None:
+    with socket.socket(socket.AF_UNIX) as door, selectors.DefaultSelector() as events:
+        door.bind(path)
+        door.listen(64)
+        events.register(door, selectors.EVENT_READ)
+        events.register(sys.stdin, selectors.EVENT_READ)
+        while True:
+            for key, _ in events.select():
+                if key.fileobj is sys.stdin:
+                    return
+                line, _address = door.accept()
+                with line:
+                    want = json.loads(line.makefile("rb").readline())["want"]
+                    line.sendall(json.dumps(broker.answer(want)).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

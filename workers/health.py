@@ -1,0 +1,127 @@
+"""/livez and /readyz of a worker process, on loopback.
+
+- /livez answers while the event loop turns: a supervisor restarts a process that does not.
+- /readyz is 200 only while every check passes: what the process needs for its next task is there. A worker
+  that is not ready is left alone: it goes on by itself when its servers are back.
+- The answer names the checks that failed and the error's code, never an address, a path or a value. Checks run
+  at most once in two seconds, however often they are asked for, and never longer than two seconds each.
+- A small server of our own, not a framework: it would be half of the process's memory.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+
+from schemas.errors import DependencyUnavailable, RedoubtError
+
+Check = Callable[[], Awaitable[None]]
+"""Raises what stands between the process and its next task."""
+
+_TIMEOUT_S: Final = 2.0
+_FRESH_S: Final = 2.0
+_MAX_REQUEST: Final = 8 * 1024
+_CONNECTIONS: Final = 16
+
+_log = structlog.get_logger("workers.health")
+
+
+class Readiness:
+    """The checks, asked at most once in `_FRESH_S`."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._lock = asyncio.Lock()
+        self._found: dict[str, str] = {}
+        self._at = float("-inf")
+        self.draining = False
+
+    async def found(self) -> dict[str, str]:
+        """Each check's name, with `ok` or the code of what failed."""
+        async with self._lock:
+            if time.monotonic() - self._at > _FRESH_S:
+                results = await asyncio.gather(*(_outcome(n, check) for n, check in self._checks.items()))
+                self._tell(dict(zip(self._checks, results, strict=True)))
+                self._at = time.monotonic()
+        return {**self._found, **({"draining": "yes"} if self.draining else {})}
+
+    def _tell(self, found: dict[str, str]) -> None:
+        """Log what has changed: a prober asks every few seconds."""
+        for name, outcome in found.items():
+            if outcome != self._found.get(name, "ok"):
+                _log.warning("readiness", check=name, outcome=outcome)
+        self._found = found
+
+
+async def _outcome(name: str, check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), _TIMEOUT_S)
+    except RedoubtError as error:
+        return error.code
+    except TimeoutError:
+        return "Timeout"
+    except Exception:  # noqa: BLE001 - whatever it is, the answer is: not ready
+        _log.exception("a readiness check failed in a way that nobody foresaw", check=name)
+        return "Internal"
+    return "ok"
+
+
+class HealthServer:
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+        self._slots = asyncio.Semaphore(_CONNECTIONS)
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, port: int, host: str = "127.0.0.1") -> None:
+        try:
+            server = await asyncio.start_server(self.serve, host, port, limit=_MAX_REQUEST)
+        except OSError as taken:
+            raise DependencyUnavailable(
+                f"Health can't be served on {host}:{port}: {os.strerror(taken.errno or 0)}."
+            ) from None
+        self._servers.append(server)
+
+    async def stop(self) -> None:
+        for server in self._servers:
+            server.close()
+            await server.wait_closed()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with self._slots:
+            with contextlib.suppress(
+                OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+            ):
+                async with asyncio.timeout(2 * _TIMEOUT_S):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    writer.write(await self._answer(head.split(b"\r\n", 1)[0]))
+                    await writer.drain()
+            writer.close()
+
+    async def _answer(self, request: bytes) -> bytes:
+        method, _, rest = request.partition(b" ")
+        path = rest.partition(b" ")[0]
+        if path not in {b"/livez", b"/readyz"}:
+            return _response(HTTPStatus.NOT_FOUND, {})
+        if method not in {b"GET", b"HEAD"}:
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED, {})
+        if path == b"/livez":
+            return _response(HTTPStatus.OK, {"alive": True}, body=method == b"GET")
+        checks = await self._readiness.found()
+        ready = all(outcome == "ok" for outcome in checks.values())
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return _response(status, {"ready": ready, "checks": checks}, body=method == b"GET")
+
+
+def _response(status: HTTPStatus, content: Mapping[str, object], *, body: bool = True) -> bytes:
+    data = json.dumps(content).encode() + b"\n"
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (data if body else b"")

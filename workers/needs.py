@@ -1,0 +1,57 @@
+"""Which secrets and key stores each pool uses, as the settings name them: no pool needs to read another's."""
+
+from collections.abc import Iterator
+
+from schemas.settings import AcmeIssuer, Pkcs11Store, Settings
+
+Secrets = Iterator[tuple[str, str]]
+"""The setting's name, and the reference that stands there."""
+
+
+def shared_secrets(settings: Settings) -> Secrets:
+    temporal = settings.temporal
+    yield from _present("temporal.api_key", temporal.api_key)
+    if temporal.tls is not None:
+        yield from _present("temporal.tls.client_key", temporal.tls.client_key)
+    yield from _present("store.password", settings.store.password)
+    yield "evidence.spool_key", settings.evidence.spool_key
+    yield from _of_key_store(settings, settings.codec.key_store)
+
+
+def audit_secrets(settings: Settings) -> Secrets:
+    yield "evidence.log_key", settings.evidence.log_key
+
+
+def codec_server_secrets(settings: Settings) -> Secrets:
+    yield from _present("codec_server.token", settings.codec_server.token)
+    yield from _present("codec_server.secret_path", settings.codec_server.secret_path)
+
+
+def certificate_secrets(settings: Settings) -> Secrets:
+    for name, issuer in settings.issuers.items():
+        if isinstance(issuer, AcmeIssuer):
+            yield f"issuers.{name}.account_key", issuer.account_key
+            if issuer.eab is not None:
+                yield f"issuers.{name}.eab.hmac_key", issuer.eab.hmac_key
+    for name in certificate_key_stores(settings):
+        yield from _of_key_store(settings, name)
+
+
+def certificate_key_stores(settings: Settings) -> tuple[str, ...]:
+    """Those that hold certificates' keys, and those of our own CAs."""
+    holders = {certificate.key.holder for certificate in settings.certificates.values()} - {"target"}
+    authorities = {one.key_store for one in settings.issuers.values() if not isinstance(one, AcmeIssuer)}
+    return tuple(sorted(holders | authorities))
+
+
+def _of_key_store(settings: Settings, name: str) -> Secrets:
+    store = settings.key_stores.get(name)
+    if isinstance(store, Pkcs11Store):
+        yield f"key_stores.{name}.pin", store.pin
+    elif store is not None:
+        yield f"key_stores.{name}.master_key", store.master_key
+
+
+def _present(name: str, reference: str | None) -> Secrets:
+    if reference is not None:
+        yield name, reference

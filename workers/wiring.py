@@ -1,0 +1,223 @@
+"""From settings to the clients that the settings name: the one place that knows every implementation.
+
+Each part is built when it is first asked for, once for the process, and its library is imported then: a pool
+loads only what it uses. Nothing here has an effect outside the process before a part is used.
+"""
+# ruff: noqa: PLC0415 - each library loads when its part is first asked for
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from schemas.errors import InvalidSettings, UnknownSubject
+from schemas.settings import AcmeIssuer, FilesTarget, Pkcs11Store, Settings
+from workers.once import Once
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from temporalio.client import Client
+    from temporalio.runtime import Runtime
+
+    from activities.certificates.steps import Surroundings
+    from clients.challenges import ChallengeSolver
+    from clients.issuers import Issuer
+    from clients.keystores import KeyStore
+    from clients.keystores.software import SoftwareKeyStore
+    from clients.probes import Prober
+    from clients.secrets import SecretSource
+    from clients.targets import Target
+    from clients.temporal.codec import RedoubtCodec
+    from clients.temporal.keyring import KeyRing
+    from clients.temporal.plugin import RedoubtPlugin
+    from store import Log
+    from store.spool import Spool
+    from store.sql.journal import SqlJournal
+
+T = TypeVar("T")
+
+
+class Wiring:
+    def __init__(self, settings: Settings, service: str = "redoubt") -> None:
+        self.settings: Final = settings
+        self._service = service
+        self._once = Once()
+
+    # --- secrets and keys -----------------------------------------------------------------------------
+
+    def secrets(self) -> "SecretSource":
+        """Every value that it hands out is blanked in the logs from then on."""
+        return self._once.get("secrets", self._secrets)
+
+    def _secrets(self) -> "SecretSource":
+        from clients.secrets.resolver import Secrets
+        from clients.telemetry import HidingSource
+
+        return HidingSource(Secrets())
+
+    def key_store(self, name: str) -> "KeyStore":
+        return self._once.get(("key store", name), lambda: self._key_store(name))
+
+    def _key_store(self, name: str) -> "KeyStore":
+        given = _named(self.settings.key_stores, name, "key store")
+        if not isinstance(given, Pkcs11Store):
+            return self._software_store(name)
+        from clients.keystores.pkcs11 import Pkcs11KeyStore
+
+        return Pkcs11KeyStore(name, given.module, given.token, lambda: self.secrets().resolve(given.pin))
+
+    def _software_store(self, name: str) -> "SoftwareKeyStore":
+        from clients.keystores.software import SoftwareKeyStore
+
+        given = _named(self.settings.key_stores, name, "key store")
+        if isinstance(given, Pkcs11Store):
+            raise InvalidSettings(
+                f"codec.key_store names {name!r}, a PKCS#11 token; it takes a software key store."
+            )
+        return SoftwareKeyStore(name, Path(given.path), self.secrets().resolve(given.master_key))
+
+    # --- certificates ---------------------------------------------------------------------------------
+
+    def issuer(self, name: str) -> "Issuer":
+        return self._once.get(("issuer", name), lambda: self._issuer(name))
+
+    def _issuer(self, name: str) -> "Issuer":
+        given = _named(self.settings.issuers, name, "issuer")
+        if isinstance(given, AcmeIssuer):
+            from clients.issuers.acme import AcmeIssuer as Acme
+
+            account_key = self.secrets().resolve(given.account_key)
+            eab = None if given.eab is None else self.secrets().resolve(given.eab.hmac_key).decode()
+            return Acme(name, given, account_key, self.challenge(given.challenge), eab)
+        from clients.issuers.local import LocalCa
+
+        return LocalCa(name, given, self.key_store(given.key_store))
+
+    def challenge(self, name: str) -> "ChallengeSolver":
+        from clients.challenges.http01 import WebrootSolver
+
+        given = _named(self.settings.challenges, name, "challenge")
+        return self._once.get(("challenge", name), lambda: WebrootSolver(Path(given.webroot)))
+
+    def target(self, given: FilesTarget) -> "Target":
+        from clients.targets.files import FilesTarget as Files
+
+        return self._once.get(("target", given.name, given.directory), lambda: Files(given))
+
+    def prober(self) -> "Prober":
+        from clients.probes.tls import TlsProber
+
+        return self._once.get("prober", TlsProber)
+
+    def certificate_surroundings(self) -> "Surroundings":
+        from activities.certificates.steps import Surroundings
+        from clients.x509 import X509Reader
+
+        return Surroundings(
+            inventory=self.settings.certificates,
+            journal=self.journal(),
+            reader=X509Reader(),
+            prober=self.prober(),
+            issuer=self.issuer,
+            key_store=self.key_store,
+            target=self.target,
+        )
+
+    # --- records --------------------------------------------------------------------------------------
+
+    def engine(self) -> "Engine":
+        return self._once.get("engine", self._engine)
+
+    def _engine(self) -> "Engine":
+        from store.sql.engine import connect
+
+        password = self.settings.store.password
+        return connect(
+            self.settings.store.url, None if password is None else self.secrets().resolve(password)
+        )
+
+    def spool(self) -> "Spool":
+        return self._once.get("spool", self._spool)
+
+    def _spool(self) -> "Spool":
+        from store.spool import Spool
+
+        given = self.settings.evidence
+        return Spool(Path(given.spool), self.secrets().resolve(given.spool_key))
+
+    def journal(self) -> "SqlJournal":
+        return self._once.get("journal", self._journal)
+
+    def _journal(self) -> "SqlJournal":
+        from store.sql.journal import SqlJournal
+        from workers.acting import acting
+
+        return SqlJournal(self.engine(), self.spool(), self._service, acting)
+
+    def log(self) -> "Log":
+        """Needs the log's key: for the audit pool alone."""
+        return self._once.get("log", self._log)
+
+    def _log(self) -> "Log":
+        from store.signing import seed_from
+        from store.sql.log import SqlLog
+
+        given = self.settings.evidence
+        return SqlLog(self.engine(), given.origin, seed_from(self.secrets().resolve(given.log_key)))
+
+    def replay_spool(self) -> int:
+        from store.spool import replay_spool
+
+        return replay_spool(self.journal())
+
+    def check_records(self) -> None:
+        """That the journal can be written now: a write transaction is begun and ended."""
+        from store.sql.engine import writing
+
+        with writing(self.engine()):
+            return
+
+    def check_schema(self) -> None:
+        from store.sql.migrations import check_version
+
+        check_version(self.engine())
+
+    # --- Temporal -------------------------------------------------------------------------------------
+
+    def key_ring(self) -> "KeyRing":
+        return self._once.get("key ring", self._key_ring)
+
+    def _key_ring(self) -> "KeyRing":
+        from clients.temporal.keyring import KeyRing
+
+        return KeyRing(self._software_store(self.settings.codec.key_store), self.settings.codec.scope)
+
+    def codec(self) -> "RedoubtCodec":
+        from clients.temporal.codec import RedoubtCodec
+
+        return self._once.get("codec", lambda: RedoubtCodec(self.key_ring()))
+
+    def plugin(self) -> "RedoubtPlugin":
+        return self._once.get("plugin", self._plugin)
+
+    def _plugin(self) -> "RedoubtPlugin":
+        from clients.telemetry import start_tracing
+        from clients.temporal.plugin import RedoubtPlugin
+        from clients.temporal.spans import Spans
+
+        provider = start_tracing(self.settings.telemetry, service=self._service)
+        return RedoubtPlugin(self.codec(), spans=None if provider is None else Spans(provider))
+
+    async def client(self, capability: str, runtime: "Runtime | None" = None) -> "Client":
+        """The client of the capability's namespace. Raises `DependencyUnavailable` when Temporal is away."""
+        from clients.temporal.connect import connect
+
+        namespace = self.settings.temporal.namespace_of(capability)
+        return await connect(self.settings.temporal, namespace, self.secrets(), self.plugin(), runtime)
+
+
+def _named(among: Mapping[str, T], name: str, what: str) -> T:
+    if name not in among:
+        raise UnknownSubject(
+            f"The settings define no {what} {name!r}; defined are: {', '.join(among) or 'none'}."
+        )
+    return among[name]

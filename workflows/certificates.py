@@ -1,0 +1,349 @@
+"""Certificates: one renewed as a whole or left as it was, and the sweep that finds which are due.
+
+A renewal goes forward (key, order, check, stage everywhere, switch in waves, verify each) until it is done or
+something fails; then it goes back: every target whose switch was begun is given its previous certificate
+again, and that is verified too. Nothing is switched before every target has the new version beside the old.
+The decisions and the memory are elsewhere: `rules`, and the journal behind the activities. A run that is
+terminated leaves its operation open, and the next run goes on with it in the same direction.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+from activities.certificates.issuing import IssuingActivities as Issuing
+from activities.certificates.planning import PlanningActivities as Planning
+from activities.certificates.switching import SwitchingActivities as Switching
+from rules.failover import another_may_help
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import (
+    CertificateRenewalInput,
+    CertificateRenewalResult,
+    CertificateSweepInput,
+    CertificateSweepResult,
+    Group,
+    IssuedCertificate,
+    RenewalPlan,
+    StepInput,
+    SweepDecision,
+    SweepFindings,
+    Undo,
+)
+from schemas.errors import Aborted, OrderLost, RedoubtError, UndoIncomplete
+from workflows.doing import QUICK, all_of, done, to_its_end
+from workflows.failures import code_of, detail_of, end_with, words_of
+from workflows.steering import Steerable
+from workflows.story import Story, plain
+
+T = TypeVar("T")
+
+AT_A_TARGET = timedelta(minutes=5)
+"""One attempt at a target: longer than the lock, check, reload and verification of the settings may take together."""
+AT_THE_CA = timedelta(minutes=5)
+"""One attempt at a step that talks to a CA; it beats while it polls."""
+A_LOOK_AT_ALL = timedelta(minutes=10)
+"""One attempt at looking at every target of every certificate."""
+ORDERS_WITH_ONE_ISSUER = 3
+"""How often a CA may lose an order before the next issuer is asked."""
+UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
+"""Seconds between attempts at putting a target back; the last one repeats."""
+
+OPERATOR = "operator: pause, abort"
+KEY_STORE_PATIENCE_S = 120.0
+"""How long a key store that does not answer is tried."""
+
+
+@workflow.defn
+class CertificateRenewal(Steerable):
+    @workflow.run
+    async def run(self, given: CertificateRenewalInput) -> CertificateRenewalResult:
+        self.story = Story(given.certificate, who_can_act=OPERATOR)
+        self.story.begin()
+        try:
+            plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
+            if not plan.due:
+                return self._not_due(plan)
+            return await self._renew(plan)
+        except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
+            self.story.result = f"Failed: {plain(words_of(failure))}"
+            self.story.tell()
+            end_with(failure)
+
+    async def _renew(self, plan: RenewalPlan) -> CertificateRenewalResult:
+        self.story.steps = _steps(plan)
+        for name in plan.targets:
+            self.story.row(name, state="waiting", had=_short(plan.previous.get(name)))
+        if plan.undoing:
+            await to_its_end(self._undo(plan, "an earlier run was ended while it was putting targets back"))
+            raise Aborted("What an earlier run had left was put back.")
+        try:
+            issued = await self._forward(plan)
+        except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
+            await to_its_end(self._undo(plan, detail_of(failure)))
+            raise
+        # Every target is verified: from here on nothing is put back any more, whatever fails.
+        self.steered = False
+        await self._do(Switching.close_renewal, plan.closing("renewed", ""), "finish", plan.undo_patience_s)
+        return self._renewed(plan, issued)
+
+    def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
+        self.story.enter("not due")
+        self.story.result = f"Nothing was done: {plan.why}."
+        self.story.tell()
+        return CertificateRenewalResult(operation="", outcome="not_due", certificate=plan.certificate)
+
+    # --- forward --------------------------------------------------------------------------------------
+
+    async def _forward(self, plan: RenewalPlan) -> dict[str, IssuedCertificate]:
+        issued = {group.name: await self._obtain(plan, group) for group in plan.groups}
+        await self._stage(plan)
+        for number, wave in enumerate(plan.waves, 1):
+            await self._switch(plan, wave, f"switching, wave {number} of {len(plan.waves)}")
+        await self._grace(plan)
+        await self.may_go_on()
+        return issued
+
+    async def _obtain(self, plan: RenewalPlan, group: Group) -> IssuedCertificate:
+        """From the first issuer that can. An issuer that has failed is told in the story, and in the evidence."""
+        self.story.enter("making the key", who_can_act=OPERATOR)
+        told = f"key for {plan.certificate} in {plan.key_holder}"
+        wait = plan.target_patience_s if plan.key_holder == "target" else KEY_STORE_PATIENCE_S
+        await self._do(Issuing.make_key, plan.step(group), told, wait)
+        for turn, issuer in enumerate(plan.issuers, 1):
+            try:
+                return await self._order_from(plan, group, issuer)
+            except ActivityError as failure:
+                if (
+                    turn == len(plan.issuers)
+                    or is_cancelled_exception(failure)
+                    or not another_may_help(code_of(failure))
+                ):
+                    raise
+                self.story.severe("warning")
+                self.story.result = f"{issuer} could not issue it: {plain(detail_of(failure))}"
+        raise AssertionError("a plan has at least one issuer")
+
+    async def _order_from(self, plan: RenewalPlan, group: Group, issuer: str) -> IssuedCertificate:
+        for attempt in range(1, ORDERS_WITH_ONE_ISSUER + 1):
+            step = plan.step(group, issuer=issuer, attempt=attempt)
+            try:
+                return await self._order(plan, step)
+            except ActivityError as failure:
+                if code_of(failure) != OrderLost.code or attempt == ORDERS_WITH_ONE_ISSUER:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _order(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate:
+        self.story.enter("ordering", waits_for=f"the CA {step.issuer}", who_can_act=OPERATOR)
+        wait = plan.issuer_patience_s
+        await self._do(Issuing.place_order, step, f"order from {step.issuer}", wait, AT_THE_CA)
+        shown = f"show {step.issuer} that we control {', '.join(plan.names)}"
+        await self._do(Issuing.prove_control, step, shown, wait, AT_THE_CA)
+        await self._do(Issuing.finalize_order, step, f"send the request to {step.issuer}", wait, AT_THE_CA)
+        return await self._do(
+            Issuing.collect_certificate, step, "fetch the certificate and check it", wait, AT_THE_CA
+        )
+
+    async def _stage(self, plan: RenewalPlan) -> None:
+        self.story.enter("staging", waits_for="every target", who_can_act=OPERATOR)
+        await all_of(self._target(Switching.stage, plan, name, "staged") for name in plan.targets)
+
+    async def _switch(self, plan: RenewalPlan, wave: tuple[str, ...], phase: str) -> None:
+        self.story.enter(phase, waits_for=", ".join(wave), who_can_act=OPERATOR)
+        await all_of(self._target(Switching.switch, plan, name, "switched") for name in wave)
+        await all_of(self._target(Switching.verify, plan, name, "verified") for name in wave)
+
+    async def _target(self, activity: Callable[..., Any], plan: RenewalPlan, name: str, state: str) -> None:
+        verb = activity.__name__
+        step = plan.step(plan.group_of(name), target=name)
+        try:
+            has = await self._do(activity, step, f"{verb} on {name}", plan.target_patience_s, AT_A_TARGET)
+        except ActivityError as failure:
+            self.story.row(name, state=f"failed: {plain(detail_of(failure))}")
+            raise
+        self.story.row(name, state=state, has=_short(has.words))
+
+    async def _grace(self, plan: RenewalPlan) -> None:
+        if plan.grace_s:
+            self.story.enter(
+                "grace", waits_for=f"{plan.grace_s:.0f} s to pass", who_can_act="operator: abort"
+            )
+            await self.rest(plan.grace_s, "the previous certificate is kept")
+
+    def _renewed(self, plan: RenewalPlan, issued: dict[str, IssuedCertificate]) -> CertificateRenewalResult:
+        one = next(iter(issued.values()))
+        self.story.enter("renewed")
+        self.story.result = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
+        self.story.tell()
+        by_target = {name: issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
+        return CertificateRenewalResult(
+            operation=plan.operation,
+            outcome="renewed",
+            certificate=plan.certificate,
+            fingerprints=by_target,
+            issuer=one.issuer,
+            not_after=min(each.facts.not_after for each in issued.values()),
+        )
+
+    # --- back -----------------------------------------------------------------------------------------
+
+    async def _undo(self, plan: RenewalPlan, why: str) -> None:
+        """Put back every target whose switch was begun; a target that resists is tried until patience ends."""
+        self.steered = False
+        self.story.paused = False
+        self.story.severe("critical")
+        self.story.enter("putting back", waits_for="every target that was switched")
+        self.story.result = f"Why: {plain(why)}"
+        undo = Undo(operation=plan.operation, certificate=plan.certificate, why=why)
+        self.story.steps = self.story.done + 2
+        # Records that are locked are waited for several times before the spool stands in: longer than a quick step.
+        todo = await self._do(
+            Switching.begin_undo, undo, f"undo: {why}"[:200], plan.undo_patience_s, AT_A_TARGET
+        )
+        self.story.steps += len(todo.targets)
+        await all_of(self._restore(plan, name) for name in todo.targets)
+        await self._do(
+            Switching.close_renewal, plan.closing("undone", why), "finish", patience_s=plan.undo_patience_s
+        )
+        self.story.enter("undone")
+
+    async def _restore(self, plan: RenewalPlan, name: str) -> None:
+        step = plan.step(plan.group_of(name), target=name)
+        until = workflow.now() + timedelta(seconds=plan.undo_patience_s)
+        for turn in range(1_000_000):
+            try:
+                await self._do(
+                    Switching.restore, step, f"put {name} back", plan.target_patience_s, AT_A_TARGET
+                )
+            except ActivityError as failure:
+                self.story.row(name, state=f"not yet put back: {plain(detail_of(failure))}")
+                if workflow.now() >= until:
+                    raise UndoIncomplete(
+                        f"{name} still has to be put back: {detail_of(failure)}"
+                    ) from failure
+                await workflow.sleep(
+                    UNDO_PAUSE[min(turn, len(UNDO_PAUSE) - 1)], summary=f"until {name} is tried again"
+                )
+            else:
+                self.story.row(name, state="put back", has=_short(plan.previous.get(name)))
+                return
+
+    async def _do(
+        self,
+        activity: Callable[[Any, Any], T],
+        given: Any,
+        summary: str,
+        patience_s: float = 120.0,
+        attempt: timedelta = QUICK,
+    ) -> T:
+        if self.steered:
+            await self.may_go_on()
+        result = await done(activity, given, summary, patience_s, attempt)
+        self.story.step_done()
+        return result
+
+
+@workflow.defn
+class CertificateSweep(Steerable):
+    @workflow.run
+    async def run(self, given: CertificateSweepInput) -> CertificateSweepResult:
+        self.story = Story("certificates")
+        self.ends: dict[str, str] = {}
+        self.story.begin()
+        self.story.enter("looking")
+        found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
+        self.story.steps = len(found.due)
+        for decision in (*found.due, *found.unreadable):
+            self.story.row(
+                decision.certificate, state="due" if decision.due else "unreadable", why=decision.why
+            )
+        self.story.enter("renewing", waits_for=f"{len(found.due)} renewals")
+        ends = await self._renew_all(found.due, given)
+        return self._swept(found, ends)
+
+    async def _renew_all(
+        self, due: tuple[SweepDecision, ...], given: CertificateSweepInput
+    ) -> dict[str, str]:
+        """How each ended. One that is paused, or in its grace, must not keep the next sweep from the others."""
+        places = asyncio.Semaphore(given.max_concurrent)
+        renewals = [asyncio.create_task(self._renew(decision, given.jitter_s, places)) for decision in due]
+        if renewals:
+            ended, left = await workflow.wait(renewals, timeout=given.jitter_s + given.wait_s)
+            for renewal in left:
+                renewal.cancel()
+            for renewal in ended:
+                renewal.result()
+        return self.ends
+
+    def _swept(self, found: SweepFindings, ends: dict[str, str]) -> CertificateSweepResult:
+        def ended(how: str) -> tuple[str, ...]:
+            return tuple(name for name, end in ends.items() if end == how)
+
+        failed = (*ended("failed"), *(decision.certificate for decision in found.unreadable))
+        if failed:
+            self.story.severe("warning")
+        self.story.enter("done")
+        waiting = sum(decision.certificate not in ends for decision in found.due)
+        return CertificateSweepResult(
+            looked_at=found.looked_at,
+            renewed=ended("renewed"),
+            already_running=ended("already_running"),
+            failed=failed,
+            running=ended("running"),
+            postponed=found.postponed + waiting,
+        )
+
+    async def _renew(self, decision: SweepDecision, jitter_s: float, places: asyncio.Semaphore) -> None:
+        name = decision.certificate
+        if jitter_s:
+            await workflow.sleep(workflow.random().uniform(0, jitter_s), summary=f"jitter before {name}")
+        async with places:
+            await self.may_go_on()
+            self._ended(name, "running")
+            self._ended(name, await self._renewal(name, decision.why))
+        self.story.step_done()
+
+    def _ended(self, name: str, how: str) -> None:
+        self.ends[name] = how
+        self.story.row(name, state=how)
+
+    async def _renewal(self, name: str, why: str) -> str:
+        kind = WORKFLOW_TYPES["CertificateRenewal"]
+        given = CertificateRenewalInput(certificate=name, reason=why)
+        try:
+            renewed = await workflow.execute_child_workflow(
+                CertificateRenewal.run,
+                given,
+                id=kind.workflow_id(given),
+                # It lives longer than the sweep, and is not cancelled with it.
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                cancellation_type=ChildWorkflowCancellationType.ABANDON,
+                static_summary=f"renew {name}",
+                static_details=kind.summary,
+            )
+        except WorkflowAlreadyStartedError:
+            return "already_running"
+        except ChildWorkflowError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            return "failed"
+        return renewed.outcome
+
+
+def _steps(plan: RenewalPlan) -> int:
+    return 2 + 5 * len(plan.groups) + 3 * len(plan.targets)
+
+
+def _short(fingerprint: str | None) -> str:
+    return f"`{fingerprint[:12]}`" if fingerprint else "–"

@@ -1,0 +1,85 @@
+"""What people may tell every run: pause, resume, abort; and what they may ask it: status.
+
+A run acts on them between two steps, never in the middle of one: a step that has begun is finished first.
+Abort wins over pause. Once a run undoes itself, it is no longer steered: undoing is never stopped half-way.
+"""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from schemas.errors import Aborted
+from schemas.runs import RunStatus, Steer, Steered
+from workflows.story import Story
+
+
+class Steerable:
+    """Base of the workflows; a subclass has `story` before its first await."""
+
+    story: Story
+    abort_reason: str = ""
+    steered: bool = True
+    """False once it is too late to steer."""
+
+    @workflow.query
+    def status(self) -> RunStatus:
+        return self.story.status()
+
+    @workflow.update
+    async def pause(self, steer: Steer) -> Steered:  # noqa: ARG002 - the reason is kept in the history
+        self.story.paused = True
+        self.story.tell()
+        return self._now()
+
+    @pause.validator
+    def _may_pause(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
+        self._refuse_unless(self.steered and not self.story.paused, "pause")
+
+    @workflow.update
+    async def resume(self, steer: Steer) -> Steered:  # noqa: ARG002 - the reason is kept in the history
+        self.story.paused = False
+        self.story.tell()
+        return self._now()
+
+    @resume.validator
+    def _may_resume(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
+        self._refuse_unless(self.story.paused, "resume")
+
+    @workflow.update
+    async def abort(self, steer: Steer) -> Steered:
+        self.abort_reason = steer.reason
+        return self._now()
+
+    @abort.validator
+    def _may_abort(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
+        self._refuse_unless(self.steered and not self.abort_reason, "abort")
+
+    def _now(self) -> Steered:
+        return Steered(phase=self.story.phase, paused=self.story.paused)
+
+    def _refuse_unless(self, allowed: bool, verb: str) -> None:
+        if not allowed:
+            phase = f"{self.story.phase}, paused" if self.story.paused else self.story.phase
+            raise ApplicationError(f"This run can't {verb} now: {phase}.", type="NotNow", non_retryable=True)
+
+    async def may_go_on(self) -> None:
+        """Between two steps: wait while paused; raise `Aborted` if someone said so."""
+        if self.story.paused and not self.abort_reason:
+            before = self.story.waits_for
+            self.story.waits_for = "someone to resume or abort it"
+            self.story.tell()
+            await workflow.wait_condition(lambda: not self.story.paused or bool(self.abort_reason))
+            self.story.waits_for = before
+        if self.abort_reason:
+            raise Aborted(f"Aborted: {self.abort_reason}.")
+
+    async def rest(self, seconds: float, why: str) -> None:
+        """Sleep durably, unless someone aborts."""
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self.abort_reason), timeout=seconds, timeout_summary=why
+            )
+        except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one on every Python
+            return
+        await self.may_go_on()
