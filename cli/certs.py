@@ -16,7 +16,8 @@ from rules.certificates import due
 from schemas.certificates import CertificateFacts
 from schemas.errors import RedoubtError
 from schemas.evidence import Event
-from schemas.settings import CertificateSettings, FilesTarget
+from schemas.settings.certificates import CertificateSettings
+from schemas.settings.targets import FilesTarget
 from workers.wiring import Wiring
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: what each target holds, and what is due.")

@@ -17,7 +17,7 @@ from clients.temporal.keyring import PayloadRefused
 from clients.tools.installer import inspect, needed_for
 from clients.tools.table import Purpose, tools
 from schemas.errors import CaUnavailable, DependencyUnavailable, InvalidReference, KeyNotFound
-from schemas.settings import AcmeIssuer
+from schemas.settings.issuers import AcmeIssuer
 from store.spool import spooled_lines
 from workers.wiring import Wiring
 

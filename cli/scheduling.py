@@ -30,7 +30,7 @@ from cli.cluster import PATIENCE, Cluster, speaking
 from cli.types import named, validated
 from schemas.catalogue import WorkflowType
 from schemas.contract import WorkflowInput
-from schemas.settings import ScheduleSettings
+from schemas.settings.processes import ScheduleSettings
 
 NOTE: Final = (
     "Applied from the settings file by `redoubt schedules apply`; changes made here are undone by it."

@@ -9,7 +9,7 @@ import typer
 from cli.output import Format, Output, document, put, say, table
 from cli.types import named
 from schemas.catalogue import WORKFLOW_TYPES, WorkflowType
-from schemas.settings import TemporalSettings
+from schemas.settings.temporal import TemporalSettings
 
 
 def command(

@@ -6,7 +6,7 @@ import typer
 
 from cli.output import Format, Output, say, table
 from schemas.errors import InvalidSettings
-from schemas.settings import PoolSettings
+from schemas.settings.processes import PoolSettings
 
 app = typer.Typer(no_args_is_help=True, help="Run worker pools.")
 

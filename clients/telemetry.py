@@ -22,7 +22,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from clients.secrets import SecretSource
-from schemas.settings import TelemetrySettings
+from schemas.settings.processes import TelemetrySettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from schemas.certificates import CertificateFacts, SweepDecision
-from schemas.settings import RenewalPolicy
+from schemas.settings.certificates import RenewalPolicy
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a CA's clock may be ahead of ours before a certificate counts as not yet valid."""

@@ -20,7 +20,7 @@ from temporalio.worker import (
 )
 
 from schemas.errors import InvalidSettings
-from schemas.settings import PoolSettings
+from schemas.settings.processes import PoolSettings
 from workers.pools import Pool
 from workers.wiring import Wiring
 

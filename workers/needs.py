@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from schemas.settings import AcmeIssuer, Pkcs11Store, Settings
+from schemas.settings import Settings
+from schemas.settings.issuers import AcmeIssuer
+from schemas.settings.key_stores import Pkcs11Store
 
 Secrets = Iterator[tuple[str, str]]
 """The setting's name, and the reference that stands there."""

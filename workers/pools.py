@@ -85,8 +85,8 @@ POOLS: dict[str, Pool] = {
             "certificates",
             "Renews certificates and puts them on their targets.",
             workflows=(
-                "workflows.certificates:CertificateRenewal",
-                "workflows.certificates:CertificateSweep",
+                "workflows.certificates.renewal:CertificateRenewal",
+                "workflows.certificates.sweep:CertificateSweep",
             ),
             activities=(
                 ("activities.certificates.planning:PlanningActivities", _certificate_activities),

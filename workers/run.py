@@ -22,7 +22,8 @@ import structlog
 from temporalio.worker import Worker
 
 from clients.telemetry import Logs, configure_logging
-from schemas.settings import PoolSettings, Settings
+from schemas.settings import Settings
+from schemas.settings.processes import PoolSettings
 from workers.building import Only, build_worker
 from workers.health import HealthServer, Readiness
 from workers.pools import POOLS, Pool, load, named

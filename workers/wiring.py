@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.errors import InvalidSettings, UnknownSubject
-from schemas.settings import AcmeIssuer, FilesTarget, Pkcs11Store, Settings
+from schemas.settings import Settings
+from schemas.settings.issuers import AcmeIssuer
+from schemas.settings.key_stores import Pkcs11Store
+from schemas.settings.targets import FilesTarget
 from workers.once import Once
 
 if TYPE_CHECKING:

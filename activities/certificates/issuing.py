@@ -14,7 +14,7 @@ from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
 from schemas.errors import CertificateRejected
 from schemas.evidence import Event
-from schemas.settings import CertificateSettings
+from schemas.settings.certificates import CertificateSettings
 
 
 class IssuingActivities(Steps):

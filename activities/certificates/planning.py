@@ -21,7 +21,7 @@ from schemas.certificates import (
 )
 from schemas.errors import InvalidInput, RedoubtError
 from schemas.evidence import Entry, Event, Kind
-from schemas.settings import CertificateSettings
+from schemas.settings.certificates import CertificateSettings
 
 SHARED = "shared"
 

@@ -18,7 +18,8 @@ from clients.targets import Target
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.errors import CertificateRejected, UnknownSubject
 from schemas.evidence import Event
-from schemas.settings import CertificateSettings, FilesTarget
+from schemas.settings.certificates import CertificateSettings
+from schemas.settings.targets import FilesTarget
 from store import Journal, Operation
 
 KIND = "CertificateRenewal"

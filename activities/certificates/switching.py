@@ -14,7 +14,7 @@ from rules.points import reached
 from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
 from schemas.errors import EvidenceUnavailable, RedoubtError, UnknownSubject
 from schemas.evidence import Event
-from schemas.settings import FilesTarget
+from schemas.settings.targets import FilesTarget
 
 FORWARD, UNDOING = 1, 2
 """The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""

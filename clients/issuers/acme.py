@@ -31,7 +31,6 @@ from clients.challenges import ChallengeSolver
 from clients.issuers import Order
 from clients.issuers.acme_network import Network, in_words, retry_after, translated
 from rules.points import reached
-from schemas import settings
 from schemas.errors import (
     CaRefused,
     CaUnavailable,
@@ -41,6 +40,7 @@ from schemas.errors import (
     OrderLost,
     RedoubtError,
 )
+from schemas.settings import issuers
 
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
@@ -54,7 +54,7 @@ class AcmeIssuer:
     def __init__(
         self,
         name: str,
-        given: settings.AcmeIssuer,
+        given: issuers.AcmeIssuer,
         account_key: bytes,
         solver: ChallengeSolver,
         eab_key: str | None = None,

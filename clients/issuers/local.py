@@ -30,8 +30,8 @@ from clients.keystores import KeyStore
 from clients.keystores.signing import StoredEcKey, StoredRsaKey, digest_for, stored_key
 from clients.secrets.files import store_file
 from rules.points import reached
-from schemas import settings
 from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
+from schemas.settings import issuers
 
 _ROOT_DAYS = 3650
 _SKEW = timedelta(minutes=5)  # clocks of clients may be behind ours
@@ -44,7 +44,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class LocalCa:
     """The port `Issuer`. It asks for no proof: who may write to its folder and use its key is the proof."""
 
-    def __init__(self, name: str, given: settings.LocalIssuer, keys: KeyStore) -> None:
+    def __init__(self, name: str, given: issuers.LocalIssuer, keys: KeyStore) -> None:
         self.name = name
         self._given = given
         self._keys = keys

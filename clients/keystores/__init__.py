@@ -7,7 +7,7 @@ unique. Implementations are thread-safe and re-open lost sessions by themselves.
 from typing import Literal, Protocol
 
 from schemas.contract import Contract
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 
 
 class KeyFacts(Contract):

@@ -28,7 +28,7 @@ from clients.keystores import KeyFacts
 from clients.keystores.sessions import Line, Sessions
 from rules.points import reached
 from schemas.errors import KeyNotFound, KeyStoreUnavailable, KeyUnsuitable
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 
 _CURVES = {"EC-P256": "secp256r1", "EC-P384": "secp384r1"}
 _ALGORITHMS = {curve: name for name, curve in _CURVES.items()}

@@ -27,7 +27,7 @@ from clients.keystores.sealed import Label, Seal
 from clients.secrets.files import sync_folder
 from rules.points import reached
 from schemas.errors import KeyNotFound, KeyStoreUnavailable, KeyUnsuitable
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 
 SoftKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

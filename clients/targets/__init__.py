@@ -9,7 +9,7 @@ Methods raise `TargetUnreachable` (also: disk full), `ReloadFailed`, `Fenced`.
 from typing import Protocol
 
 from schemas.contract import Contract
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 
 
 class Fence(Contract):

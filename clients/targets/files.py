@@ -27,9 +27,9 @@ from clients.targets import Bundle, Fence, commands, keys, nginx
 from clients.targets.folder import Folder
 from rules.points import reached
 from rules.versions import Stamp, admits, superfluous
-from schemas import settings
 from schemas.errors import CertificateRejected, Fenced, KeyNotFound, KeyUnsuitable, TargetUnreachable
-from schemas.settings import KeyAlgorithm
+from schemas.settings import targets
+from schemas.settings.key_stores import KeyAlgorithm
 
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[0-9a-f]{2,128}")
@@ -60,7 +60,7 @@ _CAUSES = {
 class FilesTarget:
     """The port `Target` on a folder of this host, used with the rights of this process."""
 
-    def __init__(self, settings: settings.FilesTarget) -> None:
+    def __init__(self, settings: targets.FilesTarget) -> None:
         self.name = settings.name
         self._settings = settings
 

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from schemas.errors import CertificateRejected, KeyUnsuitable
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

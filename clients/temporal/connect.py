@@ -10,7 +10,7 @@ from temporalio.service import RPCError, TLSConfig
 
 from clients.secrets import SecretSource
 from schemas.errors import DependencyUnavailable, InvalidSettings
-from schemas.settings import TemporalSettings, TemporalTls
+from schemas.settings.temporal import TemporalSettings, TemporalTls
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PATIENCE: Final = timedelta(seconds=10)

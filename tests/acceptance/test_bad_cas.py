@@ -13,7 +13,7 @@ from cli.dev.servers import Pebble, PebblePorts, pebble
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
 from clients.secrets.files import store_file
-from schemas import settings
+from schemas.settings import issuers
 from tests.acceptance.cases import Cases, assert_told, ended
 from tests.acceptance.fleet import NAME, Fleet
 from tests.acceptance.misissuing import Misissuing, Swap
@@ -141,7 +141,7 @@ async def test_a_ca_that_fails_changes_nothing(
 
 def _issued_to_another_key(fleet: Fleet) -> bytes:
     """A good certificate for our names, whose key the test holds."""
-    given = settings.AcmeIssuer.model_validate(fleet.document["issuers"]["acme"])
+    given = issuers.AcmeIssuer.model_validate(fleet.document["issuers"]["acme"])
     issuer, names = AcmeIssuer("ca", given, account_key(), WebrootSolver(fleet.ca.webroot)), (NAME,)
     url = issuer.place_order(names).url
     issuer.prove_control(url, Beats())

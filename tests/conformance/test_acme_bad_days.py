@@ -11,8 +11,8 @@ from cli.dev.process import free_port
 from cli.dev.servers import EAB_HMAC_KEY, EAB_KEY_ID, Pebble, PebblePorts, pebble
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
-from schemas import settings
 from schemas.errors import AccountRefused, CaRefused, CaUnavailable, InvalidReference, OrderInvalid, OrderLost
+from schemas.settings import issuers
 from tests.servers.orders import Beats, account_key, names_of_ones_own, request
 from tests.servers.starters import serve_webroot
 
@@ -49,8 +49,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         stop()
 
 
-def given_for(ca: Pebble, **more: object) -> settings.AcmeIssuer:
-    return settings.AcmeIssuer.model_validate(
+def given_for(ca: Pebble, **more: object) -> issuers.AcmeIssuer:
+    return issuers.AcmeIssuer.model_validate(
         {
             "kind": "acme",
             "directory": ca.directory,
@@ -198,7 +198,7 @@ EMPTY_PEM = b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"  # pragm
 
 @pytest.mark.parametrize("key", [b"", b"no key", EMPTY_PEM])
 def test_an_account_key_that_is_none_is_named(key: bytes, tmp_path: Path) -> None:
-    given = settings.AcmeIssuer(
+    given = issuers.AcmeIssuer(
         kind="acme", directory="https://ca.invalid/dir", account_key="env:A", challenge="w"
     )
     with pytest.raises(InvalidReference, match="account key"):

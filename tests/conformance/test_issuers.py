@@ -14,8 +14,8 @@ from clients.issuers.acme import AcmeIssuer
 from clients.issuers.local import LocalCa
 from clients.keystores.software import SoftwareKeyStore
 from clients.x509 import X509Reader
-from schemas import settings
 from schemas.errors import OrderInvalid, OrderLost
+from schemas.settings import issuers
 from tests.conftest import Ca
 from tests.servers.crashes import killed_at
 from tests.servers.orders import Beats, account_key, names_of_ones_own, request
@@ -24,16 +24,16 @@ _ACME = """
 from pathlib import Path
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
-from schemas import settings
-given = settings.AcmeIssuer.model_validate_json({given!r})
+from schemas.settings import issuers
+given = issuers.AcmeIssuer.model_validate_json({given!r})
 issuer = AcmeIssuer("ca", given, Path({key!r}).read_bytes(), WebrootSolver(Path({webroot!r})))
 """
 _LOCAL = """
 from pathlib import Path
 from clients.issuers.local import LocalCa
 from clients.keystores.software import SoftwareKeyStore
-from schemas import settings
-given = settings.LocalIssuer.model_validate_json({given!r})
+from schemas.settings import issuers
+given = issuers.LocalIssuer.model_validate_json({given!r})
 issuer = LocalCa("ca", given, SoftwareKeyStore("keys", Path({keys!r}), Path({master!r}).read_bytes()))
 """
 
@@ -57,7 +57,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 def _acme(ca: Ca, folder: Path) -> Case:
-    given = settings.AcmeIssuer(
+    given = issuers.AcmeIssuer(
         kind="acme",
         directory=ca.directory,
         account_key=f"file:{folder / 'account'}",
@@ -81,7 +81,7 @@ def _acme(ca: Ca, folder: Path) -> Case:
 
 
 def _local(folder: Path) -> Case:
-    given = settings.LocalIssuer(kind="local", path=str(folder / "ca"), key_store="keys")
+    given = issuers.LocalIssuer(kind="local", path=str(folder / "ca"), key_store="keys")
     master = folder / "master"
     master.write_bytes(os.urandom(32))
 

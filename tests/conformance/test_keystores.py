@@ -21,7 +21,7 @@ from clients.keystores.signing import csr, stored_key
 from clients.keystores.software import SoftwareKeyStore
 from clients.secrets.resolver import Secrets
 from schemas.errors import KeyNotFound, KeyUnsuitable
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 from tests.servers.crashes import killed_at
 
 ALGORITHMS: tuple[KeyAlgorithm, ...] = ("EC-P256", "EC-P384", "RSA-2048")

@@ -29,7 +29,8 @@ from schemas.certificates import (
     UndoPlan,
 )
 from tests.replay.handles import Handle, failed
-from workflows.certificates import CertificateRenewal, CertificateSweep
+from workflows.certificates.renewal import CertificateRenewal
+from workflows.certificates.sweep import CertificateSweep
 
 WORKFLOWS: tuple[type, ...] = (CertificateRenewal, CertificateSweep)
 

@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult, RenewalPlan
 from tests.replay.platform import Errand, ErrandResult, Leg, RunLeg, observe, seen
-from workflows.certificates import CertificateRenewal
+from workflows.certificates.renewal import CertificateRenewal
 
 
 @workflow.defn(name="RunErrand")

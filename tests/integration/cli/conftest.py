@@ -32,7 +32,7 @@ from schemas.runs import SEARCH_ATTRIBUTES
 from tests.conftest import DevServer
 from tests.integration.cli.open_run import OpenRun
 from workers.wiring import Wiring
-from workflows.certificates import CertificateSweep
+from workflows.certificates.sweep import CertificateSweep
 
 DEADLINE_S = 30.0
 

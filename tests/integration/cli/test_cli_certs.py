@@ -9,7 +9,7 @@ from cli.output import ExitCode
 from clients.settings import load
 from clients.targets import Bundle, Fence
 from clients.x509 import X509Reader
-from schemas.settings import FilesTarget
+from schemas.settings.targets import FilesTarget
 from tests.integration.cli.conftest import House
 from workers.wiring import Wiring
 

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from clients.targets import Bundle, Fence
 from clients.targets.files import FilesTarget
-from schemas import settings
+from schemas.settings import targets
 
 NAME = "www.example.test"
 
@@ -85,9 +85,9 @@ def undoing(operation: int) -> Fence:
     return Fence(operation=f"operation-{operation:04}", epoch=2)
 
 
-def configured(folder: Path, reload: tuple[str, ...], **more: object) -> settings.FilesTarget:
+def configured(folder: Path, reload: tuple[str, ...], **more: object) -> targets.FilesTarget:
     (folder / "target").mkdir(mode=0o700, exist_ok=True)
-    return settings.FilesTarget.model_validate(
+    return targets.FilesTarget.model_validate(
         {
             "name": "web-1",
             "directory": str(folder / "target"),

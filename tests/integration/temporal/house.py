@@ -25,7 +25,7 @@ from clients.temporal.connect import connect
 from clients.temporal.keyring import KeyRing, Ring
 from clients.temporal.plugin import RedoubtPlugin
 from clients.temporal.spans import Spans
-from schemas.settings import TemporalSettings
+from schemas.settings.temporal import TemporalSettings
 from tests.conftest import DevServer
 from tests.replay.platform import ACTIVITIES, WORKFLOWS, Errand
 from workflows.unknown import UnknownWorkflow

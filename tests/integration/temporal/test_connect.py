@@ -23,7 +23,7 @@ from clients.temporal.codec import RedoubtCodec
 from clients.temporal.connect import connect
 from clients.temporal.plugin import RedoubtPlugin
 from schemas.errors import DependencyUnavailable, InvalidSettings
-from schemas.settings import TemporalSettings, TemporalTls
+from schemas.settings.temporal import TemporalSettings, TemporalTls
 from tests.conftest import DevServer
 from tests.replay.ring import TestOnlyRing
 

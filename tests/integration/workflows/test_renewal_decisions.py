@@ -25,7 +25,7 @@ from schemas.errors import CaUnavailable, OrderLost, ReloadFailed, TargetUnreach
 from schemas.runs import SEARCH_ATTRIBUTES, RunStatus, Steer
 from tests.integration.workflows.stand_ins import TARGETS, StandIns, plan
 from tests.replay.ring import TestOnlyRing
-from workflows.certificates import CertificateRenewal
+from workflows.certificates.renewal import CertificateRenewal
 from workflows.failures import code_of, words_of
 
 QUEUE = "decisions"

@@ -17,7 +17,7 @@ from clients.issuers.local import LocalCa
 from clients.keystores.software import SoftwareKeyStore
 from clients.x509 import X509Reader
 from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
-from schemas.settings import LocalIssuer
+from schemas.settings.issuers import LocalIssuer
 
 NAMES = ("www.example.com", "example.com")
 MASTER = os.urandom(32)
@@ -107,7 +107,7 @@ def test_processes_that_begin_at_once_share_one_root(tmp_path: Path) -> None:
         "import sys; from pathlib import Path\n"
         "from clients.issuers.local import LocalCa\n"
         "from clients.keystores.software import SoftwareKeyStore\n"
-        "from schemas.settings import LocalIssuer\n"
+        "from schemas.settings.issuers import LocalIssuer\n"
         "folder = Path(sys.argv[1])\n"
         "keys = SoftwareKeyStore('keys', folder / 'keys', (folder / 'master').read_bytes())\n"
         "ca = LocalCa('local', LocalIssuer(kind='local', path=str(folder / 'ca'), key_store='keys'), keys)\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rules import certificates as rules
 from schemas.certificates import CertificateFacts
-from schemas.settings import RenewalPolicy
+from schemas.settings.certificates import RenewalPolicy
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 lifetimes = st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=900))

@@ -6,7 +6,8 @@ import pytest
 
 from clients.settings import load, locate, origins
 from schemas.errors import InvalidSettings
-from schemas.settings import AcmeIssuer, LocalIssuer, SoftwareStore
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer
+from schemas.settings.key_stores import SoftwareStore
 
 SETTINGS = """\
 temporal:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from clients.targets import keys
 from schemas.errors import CertificateRejected, KeyUnsuitable
-from schemas.settings import KeyAlgorithm
+from schemas.settings.key_stores import KeyAlgorithm
 from tests.integration.targets.material import NAME, TestCa
 
 ALGORITHMS: tuple[KeyAlgorithm, ...] = ("EC-P256", "EC-P384", "RSA-2048", "RSA-3072")

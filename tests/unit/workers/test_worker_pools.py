@@ -8,7 +8,9 @@ from temporalio import activity
 
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import InvalidReference, InvalidSettings
-from schemas.settings import CodecServerSettings, PoolSettings, Settings
+from schemas.settings import Settings
+from schemas.settings.processes import PoolSettings
+from schemas.settings.temporal import CodecServerSettings
 from workers.building import activity_slots
 from workers.needs import codec_server_secrets, shared_secrets
 from workers.once import Once

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from clients.telemetry import HidingSource, Logs, configure_logging, start_tracing
-from schemas.settings import TelemetrySettings
+from schemas.settings.processes import TelemetrySettings
 
 CANARY = 'canary-"quoted"-7b1e'
 

@@ -1,4 +1,4 @@
-"""Certificates: one renewed as a whole or left as it was, and the sweep that finds which are due.
+"""One certificate, renewed as a whole or left as it was.
 
 A renewal goes forward (key, order, check, stage everywhere, switch in waves, verify each) until it is done or
 something fails; then it goes back: every target whose switch was begun is given its previous certificate
@@ -15,29 +15,21 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import (
     ActivityError,
-    ChildWorkflowError,
     FailureError,
-    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
-from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.certificates.issuing import IssuingActivities as Issuing
 from activities.certificates.planning import PlanningActivities as Planning
 from activities.certificates.switching import SwitchingActivities as Switching
 from rules.failover import another_may_help
-from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
     CertificateRenewalInput,
     CertificateRenewalResult,
-    CertificateSweepInput,
-    CertificateSweepResult,
     Group,
     IssuedCertificate,
     RenewalPlan,
     StepInput,
-    SweepDecision,
-    SweepFindings,
     Undo,
 )
 from schemas.errors import Aborted, OrderLost, RedoubtError, UndoIncomplete
@@ -52,8 +44,6 @@ AT_A_TARGET = timedelta(minutes=5)
 """One attempt at a target: longer than the lock, check, reload and verification of the settings may take together."""
 AT_THE_CA = timedelta(minutes=5)
 """One attempt at a step that talks to a CA; it beats while it polls."""
-A_LOOK_AT_ALL = timedelta(minutes=10)
-"""One attempt at looking at every target of every certificate."""
 ORDERS_WITH_ONE_ISSUER = 3
 """How often a CA may lose an order before the next issuer is asked."""
 UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
@@ -252,93 +242,6 @@ class CertificateRenewal(Steerable):
         result = await done(activity, given, summary, patience_s, attempt)
         self.story.step_done()
         return result
-
-
-@workflow.defn
-class CertificateSweep(Steerable):
-    @workflow.run
-    async def run(self, given: CertificateSweepInput) -> CertificateSweepResult:
-        self.story = Story("certificates")
-        self.ends: dict[str, str] = {}
-        self.story.begin()
-        self.story.enter("looking")
-        found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
-        self.story.steps = len(found.due)
-        for decision in (*found.due, *found.unreadable):
-            self.story.row(
-                decision.certificate, state="due" if decision.due else "unreadable", why=decision.why
-            )
-        self.story.enter("renewing", waits_for=f"{len(found.due)} renewals")
-        ends = await self._renew_all(found.due, given)
-        return self._swept(found, ends)
-
-    async def _renew_all(
-        self, due: tuple[SweepDecision, ...], given: CertificateSweepInput
-    ) -> dict[str, str]:
-        """How each ended. One that is paused, or in its grace, must not keep the next sweep from the others."""
-        places = asyncio.Semaphore(given.max_concurrent)
-        renewals = [asyncio.create_task(self._renew(decision, given.jitter_s, places)) for decision in due]
-        if renewals:
-            ended, left = await workflow.wait(renewals, timeout=given.jitter_s + given.wait_s)
-            for renewal in left:
-                renewal.cancel()
-            for renewal in ended:
-                renewal.result()
-        return self.ends
-
-    def _swept(self, found: SweepFindings, ends: dict[str, str]) -> CertificateSweepResult:
-        def ended(how: str) -> tuple[str, ...]:
-            return tuple(name for name, end in ends.items() if end == how)
-
-        failed = (*ended("failed"), *(decision.certificate for decision in found.unreadable))
-        if failed:
-            self.story.severe("warning")
-        self.story.enter("done")
-        waiting = sum(decision.certificate not in ends for decision in found.due)
-        return CertificateSweepResult(
-            looked_at=found.looked_at,
-            renewed=ended("renewed"),
-            already_running=ended("already_running"),
-            failed=failed,
-            running=ended("running"),
-            postponed=found.postponed + waiting,
-        )
-
-    async def _renew(self, decision: SweepDecision, jitter_s: float, places: asyncio.Semaphore) -> None:
-        name = decision.certificate
-        if jitter_s:
-            await workflow.sleep(workflow.random().uniform(0, jitter_s), summary=f"jitter before {name}")
-        async with places:
-            await self.may_go_on()
-            self._ended(name, "running")
-            self._ended(name, await self._renewal(name, decision.why))
-        self.story.step_done()
-
-    def _ended(self, name: str, how: str) -> None:
-        self.ends[name] = how
-        self.story.row(name, state=how)
-
-    async def _renewal(self, name: str, why: str) -> str:
-        kind = WORKFLOW_TYPES["CertificateRenewal"]
-        given = CertificateRenewalInput(certificate=name, reason=why)
-        try:
-            renewed = await workflow.execute_child_workflow(
-                CertificateRenewal.run,
-                given,
-                id=kind.workflow_id(given),
-                # It lives longer than the sweep, and is not cancelled with it.
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                cancellation_type=ChildWorkflowCancellationType.ABANDON,
-                static_summary=f"renew {name}",
-                static_details=kind.summary,
-            )
-        except WorkflowAlreadyStartedError:
-            return "already_running"
-        except ChildWorkflowError as failure:
-            if is_cancelled_exception(failure):
-                raise
-            return "failed"
-        return renewed.outcome
 
 
 def _steps(plan: RenewalPlan) -> int:

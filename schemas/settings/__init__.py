@@ -1,0 +1,69 @@
+"""The one settings file, as `redoubt config example` prints it with every value explained.
+
+Secrets stand here as references only (`schemas.references`). Paths are absolute, or relative to the folder
+of the settings file (resolved when it is loaded). Times are seconds unless a name says otherwise.
+"""
+
+from collections.abc import Collection
+
+from pydantic import Field, model_validator
+
+from schemas.contract import Contract
+from schemas.settings.certificates import CertificateSettings
+from schemas.settings.issuers import AcmeIssuer, IssuerSettings, WebrootChallenge
+from schemas.settings.key_stores import KeyStoreSettings
+from schemas.settings.names import Name
+from schemas.settings.processes import PoolSettings, ScheduleSettings, TelemetrySettings
+from schemas.settings.records import EvidenceSettings, StoreSettings
+from schemas.settings.temporal import CodecServerSettings, CodecSettings, TemporalSettings
+
+
+class Settings(Contract):
+    installation: Name = Field(
+        default="redoubt", description="This installation's name, in IDs and in the evidence."
+    )
+    temporal: TemporalSettings = Field(default=TemporalSettings(), description="The Temporal cluster.")
+    codec: CodecSettings = Field(default=CodecSettings(), description="How payloads are encrypted.")
+    codec_server: CodecServerSettings = Field(
+        default=CodecServerSettings(), description="Decodes for the Web UI."
+    )
+    store: StoreSettings = Field(default=StoreSettings(), description="Our own records.")
+    evidence: EvidenceSettings = Field(default=EvidenceSettings(), description="The evidence log.")
+    key_stores: dict[Name, KeyStoreSettings] = Field(
+        default_factory=dict, description="Where private keys live."
+    )
+    issuers: dict[Name, IssuerSettings] = Field(default_factory=dict, description="Who issues certificates.")
+    challenges: dict[Name, WebrootChallenge] = Field(
+        default_factory=dict, description="How names are validated."
+    )
+    certificates: dict[Name, CertificateSettings] = Field(
+        default_factory=dict, description="The inventory: every certificate that is renewed."
+    )
+    pools: dict[Name, PoolSettings] = Field(default_factory=dict, description="How worker pools run.")
+    schedules: dict[Name, ScheduleSettings] = Field(
+        default_factory=dict, description="What starts by itself."
+    )
+    telemetry: TelemetrySettings = Field(default=TelemetrySettings(), description="Logs and spans.")
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> "Settings":
+        wrong: list[str] = []
+
+        def known(where: str, name: str, among: Collection[str]) -> None:
+            if name not in among:
+                defined = ", ".join(among) or "none"
+                wrong.append(f"{where} names {name!r}, which is not defined; defined are: {defined}")
+
+        for name, issuer in self.issuers.items():
+            if isinstance(issuer, AcmeIssuer):
+                known(f"issuers.{name}.challenge", issuer.challenge, self.challenges)
+            else:
+                known(f"issuers.{name}.key_store", issuer.key_store, self.key_stores)
+        for name, certificate in self.certificates.items():
+            for issuer_name in certificate.issuers:
+                known(f"certificates.{name}.issuers", issuer_name, self.issuers)
+            if certificate.key.holder != "target":
+                known(f"certificates.{name}.key.holder", certificate.key.holder, self.key_stores)
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return self

@@ -1,0 +1,55 @@
+"""The inventory: every certificate that is renewed."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from schemas.contract import Contract
+from schemas.settings.key_stores import KeyPolicy
+from schemas.settings.names import DnsName, Name
+from schemas.settings.targets import FilesTarget
+
+
+class RenewalPolicy(Contract):
+    before_days: PositiveInt = Field(
+        default=30, description="Renew so long before the end of a long certificate."
+    )
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=1 / 3, description="Renew when this share of a short certificate's lifetime is left."
+    )
+
+
+class CertificateSettings(Contract):
+    names: tuple[DnsName, ...] = Field(
+        min_length=1, max_length=100, description="DNS names that it must carry; the first is its SNI."
+    )
+    issuers: tuple[Name, ...] = Field(
+        min_length=1, description="In order: the next is used when one can't issue."
+    )
+    key: KeyPolicy = Field(default=KeyPolicy(), description="What key it has, and who makes and holds it.")
+    targets: tuple[FilesTarget, ...] = Field(min_length=1, description="What serves it.")
+    waves: tuple[PositiveInt, ...] = Field(
+        default=(1,), description="How many targets each wave switches; the last number repeats."
+    )
+    verify_timeout_s: float = Field(default=30.0, gt=0, le=120, description="To show it, once reloaded.")
+    grace_s: float = Field(
+        default=0.0, ge=0, description="How long the old certificate is kept after the switch."
+    )
+    issuer_patience_s: PositiveFloat = Field(
+        default=900.0, description="How long one issuer is tried before the next one, or before giving up."
+    )
+    target_patience_s: PositiveFloat = Field(
+        default=120.0, description="How long one target is tried before everything is put back."
+    )
+    undo_patience_s: PositiveFloat = Field(
+        default=3600.0, description="How long putting a target back is tried before a person is needed."
+    )
+    renew: RenewalPolicy = Field(default=RenewalPolicy(), description="When it is due.")
+    approvers: tuple[str, ...] = Field(default=(), description="Who may approve what needs approval.")
+
+    @field_validator("targets")
+    @classmethod
+    def _named_once(cls, targets: tuple[FilesTarget, ...]) -> tuple[FilesTarget, ...]:
+        if len({target.name for target in targets}) != len(targets):
+            raise ValueError("two targets have the same name")
+        return targets

@@ -1,0 +1,48 @@
+"""Who issues certificates, and how control of a name is shown to them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from schemas.contract import Contract
+from schemas.references import SecretRef
+from schemas.settings.names import Name, Path
+
+
+class ExternalAccountBinding(Contract):
+    key_id: str = Field(description="The key identifier that the CA gave.")
+    hmac_key: SecretRef = Field(description="As the CA gave it: base64url without padding.")
+
+
+class AcmeIssuer(Contract):
+    kind: Literal["acme"]
+    directory: str = Field(pattern=r"^https://", description="The ACME directory (RFC 8555).")
+    account_key: SecretRef = Field(description="PKCS#8 PEM of the account's P-256 key.")
+    contact: tuple[str, ...] = Field(default=(), description="Where the CA writes to: mailto:…")
+    ca_file: Path | None = Field(
+        default=None, description="Trust for the directory's own TLS, if not the system's."
+    )
+    trust_file: Path | None = Field(
+        default=None, description="Roots that what it issues must chain to; None: the system's."
+    )
+    eab: ExternalAccountBinding | None = Field(default=None, description="Where the CA asks for one.")
+    challenge: Name = Field(description="Which of `challenges` proves control.")
+    poll_timeout_s: PositiveFloat = Field(
+        default=120.0, description="How long each step of an order may take."
+    )
+
+
+class LocalIssuer(Contract):
+    kind: Literal["local"]
+    path: Path = Field(description="Folder of the CA certificate and of what it issued.")
+    key_store: Name = Field(description="Which of `key_stores` holds the CA's key.")
+    common_name: str = Field(default="Redoubt local CA", description="The CA's name in what it issues.")
+    valid_days: PositiveInt = Field(default=30, description="How long its certificates are valid.")
+
+
+IssuerSettings = Annotated[AcmeIssuer | LocalIssuer, Field(discriminator="kind")]
+
+
+class WebrootChallenge(Contract):
+    kind: Literal["http-01"]
+    webroot: Path = Field(description="Folder that a web server serves on port 80 of every name.")

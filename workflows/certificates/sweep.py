@@ -1,0 +1,112 @@
+"""The sweep: finds which certificates are due, and has each renewed."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+from activities.certificates.planning import PlanningActivities as Planning
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import (
+    CertificateRenewalInput,
+    CertificateSweepInput,
+    CertificateSweepResult,
+    SweepDecision,
+    SweepFindings,
+)
+from workflows.certificates.renewal import CertificateRenewal
+from workflows.doing import done
+from workflows.steering import Steerable
+from workflows.story import Story
+
+A_LOOK_AT_ALL = timedelta(minutes=10)
+"""One attempt at looking at every target of every certificate."""
+
+
+@workflow.defn
+class CertificateSweep(Steerable):
+    @workflow.run
+    async def run(self, given: CertificateSweepInput) -> CertificateSweepResult:
+        self.story = Story("certificates")
+        self.ends: dict[str, str] = {}
+        self.story.begin()
+        self.story.enter("looking")
+        found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
+        self.story.steps = len(found.due)
+        for decision in (*found.due, *found.unreadable):
+            self.story.row(
+                decision.certificate, state="due" if decision.due else "unreadable", why=decision.why
+            )
+        self.story.enter("renewing", waits_for=f"{len(found.due)} renewals")
+        ends = await self._renew_all(found.due, given)
+        return self._swept(found, ends)
+
+    async def _renew_all(
+        self, due: tuple[SweepDecision, ...], given: CertificateSweepInput
+    ) -> dict[str, str]:
+        """How each ended. One that is paused, or in its grace, must not keep the next sweep from the others."""
+        places = asyncio.Semaphore(given.max_concurrent)
+        renewals = [asyncio.create_task(self._renew(decision, given.jitter_s, places)) for decision in due]
+        if renewals:
+            ended, left = await workflow.wait(renewals, timeout=given.jitter_s + given.wait_s)
+            for renewal in left:
+                renewal.cancel()
+            for renewal in ended:
+                renewal.result()
+        return self.ends
+
+    def _swept(self, found: SweepFindings, ends: dict[str, str]) -> CertificateSweepResult:
+        def ended(how: str) -> tuple[str, ...]:
+            return tuple(name for name, end in ends.items() if end == how)
+
+        failed = (*ended("failed"), *(decision.certificate for decision in found.unreadable))
+        if failed:
+            self.story.severe("warning")
+        self.story.enter("done")
+        waiting = sum(decision.certificate not in ends for decision in found.due)
+        return CertificateSweepResult(
+            looked_at=found.looked_at,
+            renewed=ended("renewed"),
+            already_running=ended("already_running"),
+            failed=failed,
+            running=ended("running"),
+            postponed=found.postponed + waiting,
+        )
+
+    async def _renew(self, decision: SweepDecision, jitter_s: float, places: asyncio.Semaphore) -> None:
+        name = decision.certificate
+        if jitter_s:
+            await workflow.sleep(workflow.random().uniform(0, jitter_s), summary=f"jitter before {name}")
+        async with places:
+            await self.may_go_on()
+            self._ended(name, "running")
+            self._ended(name, await self._renewal(name, decision.why))
+        self.story.step_done()
+
+    def _ended(self, name: str, how: str) -> None:
+        self.ends[name] = how
+        self.story.row(name, state=how)
+
+    async def _renewal(self, name: str, why: str) -> str:
+        kind = WORKFLOW_TYPES["CertificateRenewal"]
+        given = CertificateRenewalInput(certificate=name, reason=why)
+        try:
+            renewed = await workflow.execute_child_workflow(
+                CertificateRenewal.run,
+                given,
+                id=kind.workflow_id(given),
+                # It lives longer than the sweep, and is not cancelled with it.
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                cancellation_type=ChildWorkflowCancellationType.ABANDON,
+                static_summary=f"renew {name}",
+                static_details=kind.summary,
+            )
+        except WorkflowAlreadyStartedError:
+            return "already_running"
+        except ChildWorkflowError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            return "failed"
+        return renewed.outcome
