@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from temporalio import activity
+from temporalio.exceptions import CancelledError
 
 EVERY_S = 2.0
 
@@ -24,8 +25,15 @@ def beats(step: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(step)
     def beaten(*given: P.args, **named: P.kwargs) -> T:
-        with _beating():
-            return step(*given, **named)
+        try:
+            with _beating():
+                return step(*given, **named)
+        except CancelledError:
+            # The SDK is silent about it; who reads the log has to see that this attempt is over.
+            activity.logger.warning(
+                "this attempt was cut short: it was cancelled, or another has taken its place"
+            )
+            raise
 
     return beaten
 

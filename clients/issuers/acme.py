@@ -4,7 +4,8 @@
   has forgotten it gets it anew.
 - An order is read before it is acted on: a challenge is answered only while it is pending, a CSR is sent only while
   the order is ready. A POST whose answer is lost is never repeated blindly.
-- The library's fixed pauses are not used: we poll at the CA's Retry-After, beat meanwhile, and end by a deadline.
+- The library's fixed pauses are not used: we poll at the CA's Retry-After, beat at each look and while we wait, and
+  end by a deadline.
 """
 
 import ssl
@@ -192,6 +193,7 @@ class AcmeIssuer:
         """Yield ways to wait, longer each time, until the settings' time for polling is over."""
         deadline, pause = time.monotonic() + self._given.poll_timeout_s, _PAUSE_S
         while time.monotonic() < deadline:
+            beat()
             yield partial(_rest, pause, deadline, beat)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         raise CaUnavailable(f"{self.name} did not decide within {self._given.poll_timeout_s:.0f} s.")
