@@ -94,7 +94,10 @@ class Journal(Protocol):
         """From here on the operation only undoes; again: no effect. Goes on by the spool if the store is away."""
 
     def close(self, operation: str, outcome: str, facts: dict[str, JsonValue]) -> None:
-        """End it, so that the next run on the subject opens another; again: no effect."""
+        """End it, so that the next run on the subject opens another; again: no effect.
+
+        A step without an outcome gets one that says that it is not known.
+        """
 
     def note(self, entry: Entry) -> None:
         """Record an entry that belongs to no step's effect (a decode, a sweep's decision)."""

@@ -39,6 +39,7 @@ from store.sql.rows import (
     parsed,
     result_of,
     steps_of,
+    unknown_steps,
 )
 
 UNDO_PREFIX = "undo/"
@@ -148,6 +149,11 @@ class SqlJournal:
             if insert_evidence(connection, entry, result):
                 return result
             earlier = result_of(connection, operation, step)
+            if earlier is None:
+                # The operation was closed while this attempt hung: what it did then is told beside the outcome.
+                facts = {**facts, "late": True, "late_result_sha256": facts["result_sha256"]}
+                del facts["result_sha256"]
+                insert_evidence(connection, self._entry(row, step, Kind.NOTE, what, facts))
         return result if earlier is None else earlier
 
     def result(self, operation: str, step: str) -> JsonObject | None:
@@ -188,10 +194,16 @@ class SqlJournal:
         with writing(self._engine) as connection:
             row = operation_row(connection, operation, held=False)
             if connection.execute(ended.values(closed=outcome)).rowcount:
+                self._give_up_on_unknown(connection, row)
                 facts = {**_bounded(facts), "outcome": outcome}
                 entry = self._entry(row, "operation/closed", Kind.NOTE, Event.OPERATION_CLOSED, facts)
                 insert_evidence(connection, entry)
         self._away.forget(operation)
+
+    def _give_up_on_unknown(self, connection: Connection, row: Row) -> None:
+        """Nobody will look any more how these steps ended: the evidence says so, and does not stay open."""
+        for step, what in unknown_steps(connection, row["operation"]):
+            insert_evidence(connection, self._entry(row, step, Kind.OUTCOME, what, {"outcome": "unknown"}))
 
     def note(self, entry: Entry) -> None:
         if entry.kind is not Kind.NOTE:

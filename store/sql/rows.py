@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.canonical import NotCanonicalError, encode
 from schemas.errors import EntryRefused, UnknownSubject
-from schemas.evidence import MAX_ENTRY_BYTES, Entry, Kind
+from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
 from store import Operation
 from store.sql.models import evidence, operations
 
@@ -74,6 +74,21 @@ def steps_of(operation: str) -> Any:
         .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT)
         .order_by(intent.c.id)
     )
+
+
+def unknown_steps(connection: Connection, operation: str) -> list[tuple[str, Event]]:
+    """Each step that was begun and has no outcome, and what it was to do."""
+    intent, outcome = evidence.alias("intent"), evidence.alias("outcome")
+    same = (outcome.c.operation == intent.c.operation) & (outcome.c.step == intent.c.step)
+    query = (
+        select(intent.c.step, intent.c.entry)
+        .select_from(intent.outerjoin(outcome, same & (outcome.c.kind == Kind.OUTCOME)))
+        .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT, outcome.c.id.is_(None))
+        .order_by(intent.c.id)
+    )
+    return [
+        (step, Entry.model_validate_json(entry).what) for step, entry in connection.execute(query).tuples()
+    ]
 
 
 def begun(connection: Connection, operation: str, step: str) -> bool:

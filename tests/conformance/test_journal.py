@@ -94,6 +94,22 @@ def test_after_closing_the_next_run_opens_another(journal: Journal, engine: Engi
     assert [one["facts"] for one in closings] == [{"targets": 3, "outcome": "renewed"}]
 
 
+def test_closing_says_of_steps_without_an_outcome_that_it_is_not_known(
+    journal: Journal, engine: Engine
+) -> None:
+    operation = opened(journal).operation
+    journal.begin(operation, "switch/a", WHAT, {"target": "a"})
+    journal.begin(operation, "switch/b", WHAT, {"target": "b"})
+    journal.finish(operation, "switch/b", WHAT, {}, {"n": 1})
+    journal.close(operation, "undone", {})
+    assert journal.finish(operation, "switch/a", WHAT, {"target": "a"}, {"n": 2}) == {"n": 2}
+    told = [(one["kind"], one["facts"]) for one in recorded(engine) if one["step"] == "switch/a"]
+    assert [kind for kind, _ in told] == ["intent", "outcome", "note"]
+    assert told[1][1] == {"outcome": "unknown"}
+    assert (told[2][1]["target"], told[2][1]["late"]) == ("a", True)
+    assert [one.result for one in journal.steps(operation)] == [None, {"n": 1}]
+
+
 def test_a_step_is_begun_once_and_finished_once(journal: Journal, engine: Engine) -> None:
     operation = opened(journal).operation
     first = journal.begin(operation, "order/shared", WHAT, {"names": ["www.example.com"]})
