@@ -1,4 +1,8 @@
-"""How a correlation travels: two headers, and a search attribute by which people find the run."""
+"""How a correlation travels: in headers, and in a search attribute by which people find the run.
+
+W3C's `traceparent` goes with every call. A caller's own correlation ID has a header of its own; one that we made is
+the trace ID and needs none, which spares every call an encryption and every event its bytes.
+"""
 
 import json
 from collections.abc import Mapping
@@ -22,10 +26,10 @@ _JSON = {"encoding": b"json/plain"}
 
 def headers_of(carried: Correlation) -> dict[str, Payload]:
     """Neither value ever needs escaping in JSON."""
-    return {
-        ID_HEADER: Payload(metadata=_JSON, data=f'"{carried.id}"'.encode()),
-        TRACE_HEADER: Payload(metadata=_JSON, data=f'"{carried.traceparent}"'.encode()),
-    }
+    headers = {TRACE_HEADER: Payload(metadata=_JSON, data=f'"{carried.traceparent}"'.encode())}
+    if carried.id != carried.trace_id:
+        headers[ID_HEADER] = Payload(metadata=_JSON, data=f'"{carried.id}"'.encode())
+    return headers
 
 
 def received(headers: Mapping[str, Payload], random: bytes) -> Correlation:

@@ -2,9 +2,10 @@
 
 What a run does with it is in `clients.temporal.runs`.
 
-Two headers: `redoubt-correlation-id` and W3C's `traceparent`. One trace context, made here and nowhere else; spans
-are exported (`clients.temporal.spans`) with the IDs that these headers carry. The SDK's `TracingInterceptor` is not
-used: it has a header and IDs of its own, so logs and spans would name two traces, and it makes no IDs without OTLP.
+By W3C's `traceparent`, and `redoubt-correlation-id` where the caller has an ID of its own. One trace context, made
+here and nowhere else; spans are exported (`clients.temporal.spans`) with the IDs that these headers carry. The SDK's
+`TracingInterceptor` is not used: it has a header and IDs of its own, so logs and spans would name two traces, and it
+makes no IDs without OTLP.
 
 - A client's call is a child of the current correlation, or the first span of a new trace.
 - A run is one span: a child of what started it; its activities and child workflows are children of that span.

@@ -7,7 +7,7 @@
   rejected and a signal dropped with a line in the log: neither may disturb a running run.
 - Activities, child workflows, signals and the next run of a continue-as-new get the run's span as their parent.
 
-Written to be thin: a run builds its two headers once.
+Written to be thin: a run builds its headers once.
 """
 # ruff: noqa: A002 - `next` and `input` are the SDK's names
 

@@ -86,9 +86,7 @@ def unknown_steps(connection: Connection, operation: str) -> list[tuple[str, Eve
         .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT, outcome.c.id.is_(None))
         .order_by(intent.c.id)
     )
-    return [
-        (step, Entry.model_validate_json(entry).what) for step, entry in connection.execute(query).tuples()
-    ]
+    return [(row.step, Entry.model_validate_json(row.entry).what) for row in connection.execute(query)]
 
 
 def begun(connection: Connection, operation: str, step: str) -> bool:

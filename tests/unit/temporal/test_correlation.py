@@ -81,11 +81,19 @@ def test_headers_round_trip_and_strangers_are_not_believed() -> None:
     sent = begin(b"s" * RANDOM_BYTES, "request-1")
     got = received(headers_of(sent), b"r" * RANDOM_BYTES)
     assert (got.id, got.trace_id, got.parent_span_id) == ("request-1", sent.trace_id, sent.span_id)
+    assert set(headers_of(sent)) == {ID_HEADER, TRACE_HEADER}
     for garbage in (b"", b"{", b"1", b'"line\\nbreak"', b'"%b"' % (b"x" * 100), b"\xff"):
         odd = received(
             {ID_HEADER: Payload(data=garbage), TRACE_HEADER: Payload(data=garbage)}, b"r" * RANDOM_BYTES
         )
         assert odd == begin(b"r" * RANDOM_BYTES)
+
+
+def test_an_id_of_our_own_is_the_trace_id_and_needs_no_header() -> None:
+    sent = begin(b"s" * RANDOM_BYTES)
+    assert set(headers_of(sent)) == {TRACE_HEADER}
+    got = received(headers_of(sent), b"r" * RANDOM_BYTES)
+    assert got.id == sent.id == sent.trace_id == got.trace_id
 
 
 def test_the_search_attribute_joins_those_that_are_given() -> None:
