@@ -5,10 +5,12 @@ Invariants:
 - A long certificate is due `before_days` before its end; one that lives less than three times as long is
   short, and due when `fraction` of its lifetime is left. So none is due at the moment it is issued.
 - Of several targets, the one whose certificate ends first decides.
+- After a renewal that failed, the sweep waits: `retry_s`, twice as long after each further failure in a row, at most
+  a day, and never more than a quarter of the certificate's lifetime or of what is left of it. A person need not wait.
 - What came back is used only if nothing is wrong with it: every deviation is named, not just the first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from schemas.certificates import CertificateFacts, SweepDecision
@@ -18,6 +20,9 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far a CA's clock may be ahead of ours before a certificate counts as not yet valid."""
 
 SHORT_LIVED_FACTOR = 3
+
+LONGEST_HOLD = timedelta(days=1)
+_MOST_DOUBLINGS = 30
 
 
 def due_at(not_before: datetime, not_after: datetime, policy: RenewalPolicy) -> datetime:
@@ -43,6 +48,22 @@ def due(
     if now >= first.not_after:
         why = f"ended {_day(first.not_after)}"
     return SweepDecision(certificate=certificate, due=now >= when, why=why, not_after=first.not_after)
+
+
+def held_off_until(
+    failures: Sequence[datetime], held: Iterable[CertificateFacts | None], policy: RenewalPolicy
+) -> datetime | None:
+    """Until when the sweep leaves a certificate alone; `failures` in a row, newest first; None: it does not."""
+    if not failures:
+        return None
+    doublings = min(len(failures) - 1, _MOST_DOUBLINGS)
+    hold = min(timedelta(seconds=policy.retry_s) * (1 << doublings), LONGEST_HOLD)
+    for one in held:
+        if one is not None:
+            hold = min(hold, (one.not_after - one.not_before) / 4)
+            if one.not_after > failures[0]:
+                hold = min(hold, (one.not_after - failures[0]) / 4)
+    return failures[0] + hold
 
 
 def problems(

@@ -156,6 +156,8 @@ class Done(Contract):
 
 class IssuedCertificate(Contract):
     issuer: str
+    attempt: int = 1
+    """Which order with this issuer it came from."""
     facts: CertificateFacts
 
 
@@ -174,6 +176,8 @@ class SweepDecision(Contract):
     due: bool
     why: str
     not_after: AwareDatetime | None = None
+    held_off: bool = False
+    """Due, but its last renewal failed so recently that the sweep waits."""
 
 
 class SweepFindings(Contract):
@@ -183,6 +187,8 @@ class SweepFindings(Contract):
     due: tuple[SweepDecision, ...]
     unreadable: tuple[SweepDecision, ...] = ()
     """Certificates with a target that could not be looked at, and why."""
+    held_off: tuple[SweepDecision, ...] = ()
+    """Certificates that are due and whose last renewal failed not long ago."""
     postponed: int = 0
 
 
@@ -194,4 +200,6 @@ class CertificateSweepResult(Contract):
     """Those whose renewal failed, and those that could not be looked at."""
     running: tuple[str, ...] = ()
     """Renewals that were still under way (paused, in their grace, going back) when the sweep had waited enough."""
+    held_off: tuple[str, ...] = ()
+    """Those that are due, and wait since their last renewal failed."""
     postponed: int = 0

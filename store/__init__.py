@@ -8,7 +8,7 @@ attempt at a step finds what the first has left: nothing, an intent, or an outco
 from collections.abc import Iterator
 from typing import Protocol
 
-from pydantic import JsonValue
+from pydantic import AwareDatetime, JsonValue
 
 from schemas.contract import Contract
 from schemas.evidence import Entry, Event
@@ -27,6 +27,13 @@ class Operation(Contract):
     undoing: bool
     closed: str | None
     """How it ended; None while it is open."""
+
+
+class Ending(Contract):
+    """How a closed operation ended, and when."""
+
+    outcome: str
+    at: AwareDatetime
 
 
 class Step(Contract):
@@ -68,6 +75,9 @@ class Journal(Protocol):
 
     def unfinished(self, kind: str) -> tuple[Operation, ...]:
         """The operations of a workflow type that are open, oldest first."""
+
+    def endings(self, kind: str, subject: str, most: int = 16) -> tuple[Ending, ...]:
+        """How the last operations on the subject ended, newest first."""
 
     def begin(self, operation: str, step: str, what: Event, facts: dict[str, JsonValue]) -> Step:
         """Commit the intent (once); returns the step with its result if it has been finished before.

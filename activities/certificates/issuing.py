@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.steps import Steps, order_of
+from activities.certificates.steps import Steps, issued_by, order_of
 from rules import certificates as rules
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
@@ -88,23 +88,18 @@ class IssuingActivities(Steps):
             chain = issuer.certificate(url)
             facts = self._around.reader.read(chain, issuer.trust_anchors())
             self._refuse_if_wrong(plan, step, facts)
-            return {
-                "chain": chain.decode("ascii"),
-                "facts": facts.model_dump(mode="json"),
-                "issuer": step.issuer,
-            }
+            return {"chain": chain.decode("ascii"), "facts": facts.model_dump(mode="json")}
 
         result = self._once(
             step.operation,
-            f"issued/{step.group}",
+            issued_by(step),
             Event.CERTIFICATE_ISSUED,
-            {"order": url},
+            {"order": url, "issuer": step.issuer},
             effect,
             _without_chain,
         )
-        return IssuedCertificate(
-            issuer=str(result["issuer"]), facts=CertificateFacts.model_validate(result["facts"])
-        )
+        facts = CertificateFacts.model_validate(result["facts"])
+        return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
 
     def _refuse_if_wrong(self, plan: RenewalPlan, step: StepInput, issued: CertificateFacts) -> None:
         key = str(self._result(step.operation, f"key/{step.group}")["public_key_sha256"])

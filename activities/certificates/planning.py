@@ -1,5 +1,6 @@
 """Before anything is done: what a renewal will do, and which certificates are due."""
 
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -67,18 +68,21 @@ class PlanningActivities(Steps):
     def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
         """Look at what every target holds, and at operations that ended runs have left open."""
         left = {operation.subject for operation in self._around.journal.unfinished(KIND)}
-        due, unreadable = [], []
+        due: list[SweepDecision] = []
+        held_off: list[SweepDecision] = []
+        unreadable: list[SweepDecision] = []
         for name, settings in self._around.inventory.items():
             try:
                 decision = self._decide(name, settings, left_open=name in left)
             except RedoubtError as error:
                 unreadable.append(SweepDecision(certificate=name, due=False, why=error.detail))
             else:
-                due.extend([decision] if decision.due else [])
+                (held_off if decision.held_off else due).extend([decision] if decision.due else [])
         findings = SweepFindings(
             looked_at=len(self._around.inventory),
             due=tuple(due[:LARGEST_SWEEP]),
             unreadable=tuple(unreadable[:LARGEST_SWEEP]),
+            held_off=tuple(held_off[:LARGEST_SWEEP]),
             postponed=max(0, len(due) - LARGEST_SWEEP),
         )
         self._note(findings)
@@ -87,8 +91,18 @@ class PlanningActivities(Steps):
     def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
         if left_open:
             return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
-        held = [self._held(target) for target in settings.targets]
-        return rules.due(name, held, settings.renew, datetime.now(UTC))
+        held, now = [self._held(target) for target in settings.targets], datetime.now(UTC)
+        decision = rules.due(name, held, settings.renew, now)
+        if not decision.due:
+            return decision
+        ends = itertools.takewhile(
+            lambda end: end.outcome != "renewed", self._around.journal.endings(KIND, name)
+        )
+        until = rules.held_off_until([end.at for end in ends], held, settings.renew)
+        if until is None or until <= now:
+            return decision
+        why = f"{decision.why}; its last renewal failed, so the sweep tries again from {until:%Y-%m-%d %H:%M:%S} UTC"
+        return decision.model_copy(update={"held_off": True, "why": why})
 
     def _note(self, found: SweepFindings) -> None:
         info = activity.info()
@@ -104,6 +118,7 @@ class PlanningActivities(Steps):
             facts={
                 "looked_at": found.looked_at,
                 "due": [decision.certificate for decision in found.due],
+                "held_off": [decision.certificate for decision in found.held_off],
                 "postponed": found.postponed,
             },
         )

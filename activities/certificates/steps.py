@@ -96,3 +96,8 @@ def plan_of(opened: Operation) -> RenewalPlan:
 def order_of(step: StepInput) -> str:
     """The part of a journal step's name that says which order it is about."""
     return f"{step.group}/{step.issuer}/{step.attempt}"
+
+
+def issued_by(step: StepInput) -> str:
+    """The journal step that holds what this order brought."""
+    return f"issued/{order_of(step)}"

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.steps import Steps, plan_of
+from activities.certificates.steps import Steps, issued_by, plan_of
 from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
@@ -57,8 +57,8 @@ class SwitchingActivities(Steps):
         settings, bundle = self._existing(step), self._bundle(step)
 
         def effect() -> dict[str, JsonValue]:
-            issuer = self._around.issuer(str(self._result(step.operation, f"issued/{step.group}")["issuer"]))
-            return self._served(settings, step.certificate, bundle.version, roots=issuer.trust_anchors())
+            roots = self._around.issuer(step.issuer).trust_anchors()
+            return self._served(settings, step.certificate, bundle.version, roots=roots)
 
         self._target_step(step, "verify", Event.CERTIFICATE_VERIFIED, {"fingerprint": bundle.version}, effect)
         return Done(words=bundle.version)
@@ -168,7 +168,7 @@ class SwitchingActivities(Steps):
 
     def _bundle(self, step: StepInput) -> Bundle:
         plan = self._plan(step.operation)
-        issued = self._result(step.operation, f"issued/{step.group}")
+        issued = self._result(step.operation, issued_by(step))
         key_id = str(self._result(step.operation, f"key/{step.group}")["key_id"])
         uri = None
         if plan.key_holder != "target":

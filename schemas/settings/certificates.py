@@ -17,6 +17,10 @@ class RenewalPolicy(Contract):
     fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=1 / 3, description="Renew when this share of a short certificate's lifetime is left."
     )
+    retry_s: PositiveFloat = Field(
+        default=900.0,
+        description="After a failure the sweep waits so long, twice as long after the next; at most a day.",
+    )
 
 
 class CertificateSettings(Contract):

@@ -19,18 +19,20 @@ from rules.ids import operation_id
 from rules.points import reached
 from schemas.errors import AlreadyRunning, EntryRefused, EvidenceBroken, EvidenceUnavailable, Fenced
 from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
-from store import Context, Operation, Step
+from store import Context, Ending, Operation, Step
 from store.away import Away, Remembered
 from store.spool import Spool, Spooled, replay_spool
 from store.sql.engine import reading, writing
 from store.sql.models import operations
 from store.sql.rows import (
+    CLOSING,
     JsonObject,
     Row,
     as_operation,
     begun,
     canonical,
     encoded,
+    endings_of,
     hashed,
     insert_evidence,
     insert_once,
@@ -104,6 +106,11 @@ class SqlJournal:
         self._catch_up()
         with reading(self._engine, EvidenceUnavailable) as connection:
             return tuple(as_operation(row) for row in open_operations(connection, kind))
+
+    def endings(self, kind: str, subject: str, most: int = 16) -> tuple[Ending, ...]:
+        self._catch_up()
+        with reading(self._engine, EvidenceUnavailable) as connection:
+            return endings_of(connection, kind, subject, most)
 
     def begin(self, operation: str, step: str, what: Event, facts: JsonObject) -> Step:
         try:
@@ -196,7 +203,7 @@ class SqlJournal:
             if connection.execute(ended.values(closed=outcome)).rowcount:
                 self._give_up_on_unknown(connection, row)
                 facts = {**_bounded(facts), "outcome": outcome}
-                entry = self._entry(row, "operation/closed", Kind.NOTE, Event.OPERATION_CLOSED, facts)
+                entry = self._entry(row, CLOSING, Kind.NOTE, Event.OPERATION_CLOSED, facts)
                 insert_evidence(connection, entry)
         self._away.forget(operation)
 

@@ -10,8 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from rules.canonical import NotCanonicalError, encode
 from schemas.errors import EntryRefused, UnknownSubject
 from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
-from store import Operation
+from store import Ending, Operation
 from store.sql.models import evidence, operations
+
+CLOSING = "operation/closed"
+"""The step under which the end of an operation is noted."""
 
 JsonObject = dict[str, JsonValue]
 Row = dict[str, Any]
@@ -62,6 +65,20 @@ def open_operations(connection: Connection, kind: str, subject: str | None = Non
         query = query.where(operations.c.subject == subject)
     rows = connection.execute(query.order_by(operations.c.operation)).mappings()
     return [dict(**row) for row in rows]
+
+
+def endings_of(connection: Connection, kind: str, subject: str, most: int) -> tuple[Ending, ...]:
+    """Newest first, in the order in which they were recorded."""
+    query = (
+        select(operations.c.closed, evidence.c.entry)
+        .join_from(evidence, operations, evidence.c.operation == operations.c.operation)
+        .where(evidence.c.subject == subject, evidence.c.step == CLOSING, evidence.c.kind == Kind.NOTE)
+        .where(operations.c.kind == kind, operations.c.closed.is_not(None))
+        .order_by(evidence.c.id.desc())
+        .limit(most)
+    )
+    rows = connection.execute(query)
+    return tuple(Ending(outcome=row.closed, at=Entry.model_validate_json(row.entry).at) for row in rows)
 
 
 def steps_of(operation: str) -> Any:

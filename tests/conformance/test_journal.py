@@ -110,6 +110,17 @@ def test_closing_says_of_steps_without_an_outcome_that_it_is_not_known(
     assert [one.result for one in journal.steps(operation)] == [None, {"n": 1}]
 
 
+def test_how_operations_on_a_subject_ended_is_told_newest_first(journal: Journal) -> None:
+    for outcome, subject in (("renewed", "www"), ("undone", "www"), ("undone", "api")):
+        journal.close(opened(journal, subject).operation, outcome, {})
+    opened(journal)
+    assert [end.outcome for end in journal.endings("CertificateRenewal", "www")] == ["undone", "renewed"]
+    assert [end.outcome for end in journal.endings("CertificateRenewal", "www", 1)] == ["undone"]
+    assert journal.endings("KeyRotation", "www") == ()
+    first, second = journal.endings("CertificateRenewal", "www")
+    assert first.at >= second.at
+
+
 def test_a_step_is_begun_once_and_finished_once(journal: Journal, engine: Engine) -> None:
     operation = opened(journal).operation
     first = journal.begin(operation, "order/shared", WHAT, {"names": ["www.example.com"]})

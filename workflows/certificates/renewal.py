@@ -60,6 +60,8 @@ class CertificateRenewal(Steerable):
     async def run(self, given: CertificateRenewalInput) -> CertificateRenewalResult:
         self.story = Story(given.certificate, who_can_act=OPERATOR)
         self.story.begin()
+        self.issued: dict[str, IssuedCertificate] = {}
+        """By group, as they come."""
         try:
             plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
             if not plan.due:
@@ -78,14 +80,14 @@ class CertificateRenewal(Steerable):
             await to_its_end(self._undo(plan, "an earlier run was ended while it was putting targets back"))
             raise Aborted("What an earlier run had left was put back.")
         try:
-            issued = await self._forward(plan)
+            await self._forward(plan)
         except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
             await to_its_end(self._undo(plan, detail_of(failure)))
             raise
         # Every target is verified: from here on nothing is put back any more, whatever fails.
         self.steered = False
         await self._do(Switching.close_renewal, plan.closing("renewed", ""), "finish", plan.undo_patience_s)
-        return self._renewed(plan, issued)
+        return self._renewed(plan)
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
         self.story.enter("not due")
@@ -95,14 +97,13 @@ class CertificateRenewal(Steerable):
 
     # --- forward --------------------------------------------------------------------------------------
 
-    async def _forward(self, plan: RenewalPlan) -> dict[str, IssuedCertificate]:
-        issued = {group.name: await self._obtain(plan, group) for group in plan.groups}
+    async def _forward(self, plan: RenewalPlan) -> None:
+        self.issued = {group.name: await self._obtain(plan, group) for group in plan.groups}
         await self._stage(plan)
         for number, wave in enumerate(plan.waves, 1):
             await self._switch(plan, wave, f"switching, wave {number} of {len(plan.waves)}")
         await self._grace(plan)
         await self.may_go_on()
-        return issued
 
     async def _obtain(self, plan: RenewalPlan, group: Group) -> IssuedCertificate:
         """From the first issuer that can. An issuer that has failed is told in the story, and in the evidence."""
@@ -155,8 +156,9 @@ class CertificateRenewal(Steerable):
         await all_of(self._target(Switching.verify, plan, name, "verified") for name in wave)
 
     async def _target(self, activity: Callable[..., Any], plan: RenewalPlan, name: str, state: str) -> None:
-        verb = activity.__name__
-        step = plan.step(plan.group_of(name), target=name)
+        verb, group = activity.__name__, plan.group_of(name)
+        issued = self.issued[group.name]
+        step = plan.step(group, target=name, issuer=issued.issuer, attempt=issued.attempt)
         try:
             has = await self._do(activity, step, f"{verb} on {name}", plan.target_patience_s, AT_A_TARGET)
         except ActivityError as failure:
@@ -171,19 +173,19 @@ class CertificateRenewal(Steerable):
             )
             await self.rest(plan.grace_s, "the previous certificate is kept")
 
-    def _renewed(self, plan: RenewalPlan, issued: dict[str, IssuedCertificate]) -> CertificateRenewalResult:
-        one = next(iter(issued.values()))
+    def _renewed(self, plan: RenewalPlan) -> CertificateRenewalResult:
+        one = next(iter(self.issued.values()))
         self.story.enter("renewed")
         self.story.result = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
         self.story.tell()
-        by_target = {name: issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
+        by_target = {name: self.issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
         return CertificateRenewalResult(
             operation=plan.operation,
             outcome="renewed",
             certificate=plan.certificate,
             fingerprints=by_target,
             issuer=one.issuer,
-            not_after=min(each.facts.not_after for each in issued.values()),
+            not_after=min(each.facts.not_after for each in self.issued.values()),
         )
 
     # --- back -----------------------------------------------------------------------------------------

@@ -35,10 +35,13 @@ class CertificateSweep(Steerable):
         self.story.enter("looking")
         found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
         self.story.steps = len(found.due)
-        for decision in (*found.due, *found.unreadable):
-            self.story.row(
-                decision.certificate, state="due" if decision.due else "unreadable", why=decision.why
-            )
+        for state, decisions in (
+            ("due", found.due),
+            ("unreadable", found.unreadable),
+            ("held off", found.held_off),
+        ):
+            for decision in decisions:
+                self.story.row(decision.certificate, state=state, why=decision.why)
         self.story.enter("renewing", waits_for=f"{len(found.due)} renewals")
         ends = await self._renew_all(found.due, given)
         return self._swept(found, ends)
@@ -72,6 +75,7 @@ class CertificateSweep(Steerable):
             already_running=ended("already_running"),
             failed=failed,
             running=ended("running"),
+            held_off=tuple(decision.certificate for decision in found.held_off),
             postponed=found.postponed + waiting,
         )
 

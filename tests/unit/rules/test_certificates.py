@@ -57,6 +57,29 @@ def test_a_long_certificate_is_due_thirty_days_before_its_end_and_a_short_one_at
     assert rules.due_at(NOW, NOW + timedelta(days=6), policy) == NOW + timedelta(days=4)
 
 
+@given(lifetimes, st.integers(1, 100), st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_after_failures_the_sweep_waits_longer_each_time_but_never_the_rest_of_the_lifetime(
+    lifetime: timedelta, failures: int, since: timedelta
+) -> None:
+    held = [facts(not_before=NOW, not_after=NOW + lifetime)]
+    when = NOW + since
+    once = rules.held_off_until([when] * failures, held, RenewalPolicy())
+    more = rules.held_off_until([when] * (failures + 1), held, RenewalPolicy())
+    assert once is not None
+    assert more is not None
+    assert when < once <= more <= when + rules.LONGEST_HOLD
+    assert more <= when + lifetime / 4
+    if when < NOW + lifetime:
+        assert more < NOW + lifetime
+
+
+def test_without_a_failure_it_waits_for_nothing_and_after_one_for_a_quarter_of_an_hour() -> None:
+    held, policy = [facts(), None], RenewalPolicy()
+    assert rules.held_off_until([], held, policy) is None
+    for failures, minutes in ((1, 15), (2, 30), (4, 120), (9, 24 * 60)):
+        assert rules.held_off_until([NOW] * failures, held, policy) == NOW + timedelta(minutes=minutes)
+
+
 def test_a_target_without_a_certificate_makes_it_due() -> None:
     decision = rules.due("www", [facts(), None], RenewalPolicy(), NOW)
     assert decision.due
