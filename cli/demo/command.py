@@ -45,29 +45,32 @@ def command(
 
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
-    again = _play(proofs) if _have(certificates.TOOLS, proofs) else ""
+    playable, with_hsm = have(proofs)
+    again = _play(proofs, with_hsm=with_hsm) if playable else ""
     show(proofs.rows, output)
     if again:
         say(again)
     raise typer.Exit(proofs.exit_code)
 
 
-def _have(tools: tuple[str, ...], proofs: Proofs) -> bool:
-    """Get the tools without which a chapter can't begin; what can't be had skips it."""
+def have(proofs: Proofs) -> tuple[bool, bool]:
+    """Get the tools; whether the chapter can be played, and whether with an HSM. What can't be had is SKIPPED."""
     with steps() as told:
-        outcomes = installer.install(tools, Reported(told))
+        outcomes = installer.install((*certificates.TOOLS, *certificates.HSM_TOOLS), Reported(told))
     missing = [outcome for outcome in outcomes if outcome.status == "missing"]
     for outcome in missing:
-        proofs.skip("certificates", f"{outcome.tool} can't be had: {outcome.without}")
-    return not missing
+        claim = "Its key in an HSM" if outcome.tool in certificates.HSM_TOOLS else "certificates"
+        proofs.skip(claim, f"{outcome.tool} can't be had: {outcome.without}")
+    names = {outcome.tool for outcome in missing}
+    return names.isdisjoint(certificates.TOOLS), names.isdisjoint(certificates.HSM_TOOLS)
 
 
-def _play(proofs: Proofs) -> str:
+def _play(proofs: Proofs, *, with_hsm: bool) -> str:
     """Play every chapter; returns how to look at it again. Interrupted, it leaves nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="redoubt-demo-"))
     browser, offset = _Browser(), free_offset()
     browser.start()
-    stack = Stack(folder, offset, sweep_every_s=10)
+    stack = Stack(folder, offset, sweep_every_s=10, with_hsm=with_hsm)
     try:
         certificates.chapter(proofs, stack, browser.missing)
     except KeyboardInterrupt:

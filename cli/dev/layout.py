@@ -1,4 +1,4 @@
-"""The embedded stack's settings: three web servers behind one name, whose key lies in a SoftHSM token.
+"""The embedded stack's settings: three web servers behind one name, whose key lies in a SoftHSM token if it has one.
 
 Written anew at each start, for the ports of this start; whoever wants other settings copies the file.
 """
@@ -30,7 +30,8 @@ _HEAD = "# Written by `redoubt dev` at each start. Copy it to change it.\n"
 class Found:
     """What the settings point at, outside the stack's own choice."""
 
-    module: Path
+    module: Path | None
+    """SoftHSM's PKCS#11 module; None: there is no token, and each web server makes its own key."""
     sites: Mapping[str, Nginx]
     ca: Pebble
     sweep_every_s: int
@@ -51,12 +52,7 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
         "key_stores": {
             "codec": {"kind": "software", "path": "keys/codec", "master_key": _secret("codec-master-key")},
             "keys": {"kind": "software", "path": "keys/own", "master_key": _secret("keys-master-key")},
-            "hsm": {
-                "kind": "pkcs11",
-                "module": str(found.module),
-                "token": TOKEN,
-                "pin": f"file:{PIN}",
-            },
+            **_hsm(found.module),
         },
         "challenges": {"web": {"kind": "http-01", "webroot": str(found.ca.webroot)}},
         "issuers": {
@@ -73,7 +69,10 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
         },
         "certificates": {
             "www": _certificate(
-                "www.example.com", WEB, {"algorithm": "EC-P256", "holder": "hsm"}, found.sites
+                "www.example.com",
+                WEB,
+                {"algorithm": "EC-P256", "holder": "hsm" if found.module else "target"},
+                found.sites,
             ),
             "shop": _certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites),
         },
@@ -95,6 +94,12 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
         "telemetry": {"log_format": "json"},
     }
     return _HEAD + yaml.safe_dump(document, sort_keys=False)
+
+
+def _hsm(module: Path | None) -> dict[str, Any]:
+    if module is None:
+        return {}
+    return {"hsm": {"kind": "pkcs11", "module": str(module), "token": TOKEN, "pin": f"file:{PIN}"}}
 
 
 def _secret(name: str) -> str:

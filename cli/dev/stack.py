@@ -79,15 +79,19 @@ class Part:
 
 
 class Stack:
-    def __init__(self, folder: Path, offset: int = 0, sweep_every_s: int = 3600) -> None:
+    def __init__(
+        self, folder: Path, offset: int = 0, sweep_every_s: int = 3600, *, with_hsm: bool = True
+    ) -> None:
+        """Without the HSM each web server makes a key of its own."""
         self.folder = folder.absolute()
+        self.with_hsm = with_hsm
         self._sweep_every_s = sweep_every_s
         self.ports = Ports().moved(offset)
         self.parts: list[Part] = []
         self._lock: IO[str] | None = None
         self._say: Callable[[str], None] = _silent
         self.ca: Pebble
-        self.token: Token
+        self.token: Token | None = None
         self.sites: dict[str, Nginx] = {}
 
     # --- its life -------------------------------------------------------------------------------------
@@ -156,20 +160,25 @@ class Stack:
     def _prepare(self, say: Callable[[str], None]) -> None:
         say("making the secrets and the settings")
         self._redoubt_once("init", "--dir", str(self.folder))
+        self.ca = self._pebble()
+        self.token = self._hsm() if self.with_hsm else None
+        self.sites = self._sites()
+        self.ca.trust_file.touch()
+        found = layout.Found(
+            self.token.module if self.token else None, self.sites, self.ca, self._sweep_every_s
+        )
+        text = layout.settings(self.folder, self.ports, found)
+        (self.folder / layout.SETTINGS).write_text(text, encoding="utf-8")
+        (self.folder / layout.ENVIRONMENT).write_text(layout.exports(self.folder), encoding="utf-8")
+        self._redoubt_once("store", "migrate")
+
+    def _hsm(self) -> Token:
         pin = self.folder / layout.PIN
         if not pin.exists():
             pin.parent.mkdir(mode=0o700, exist_ok=True)
             # 168 bits: OpenSSL's engine, by which the web servers log in, takes at most 31 characters and no newline.
             store_file(pin, secrets.token_urlsafe(21).encode("ascii"))
-        self.ca = self._pebble()
-        self.token = softhsm(self.folder / "hsm", layout.TOKEN, pin, so_pin=secrets.token_hex(16))
-        self.sites = self._sites()
-        self.ca.trust_file.touch()
-        found = layout.Found(self.token.module, self.sites, self.ca, self._sweep_every_s)
-        text = layout.settings(self.folder, self.ports, found)
-        (self.folder / layout.SETTINGS).write_text(text, encoding="utf-8")
-        (self.folder / layout.ENVIRONMENT).write_text(layout.exports(self.folder), encoding="utf-8")
-        self._redoubt_once("store", "migrate")
+        return softhsm(self.folder / "hsm", layout.TOKEN, pin, so_pin=secrets.token_hex(16))
 
     def _pebble(self) -> Pebble:
         ports = PebblePorts(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cli.demo import command
 from cli.demo.certificates import Certificates
 from cli.demo.proofs import Proofs, expect, show
 from cli.dev.stack import Stack
 from cli.output import ExitCode, Format
+from clients.tools import installer
+from clients.tools.installer import Outcome
 from tests.acceptance.embedded import redoubt
 from tests.acceptance.fleet import wait_until
 
@@ -69,6 +72,27 @@ def test_a_missing_tool_skips_the_chapter_and_says_what_it_was_for(tmp_path: Pat
     assert ended.code == ExitCode.SKIPPED, ended.err
     assert {row["verdict"] for row in ended.json} == {"SKIPPED"}
     assert any("temporal can't be had" in row["seen"] for row in ended.json)
+
+
+@pytest.mark.parametrize(
+    ("missing", "playable", "with_hsm"),
+    [
+        ((), True, True),
+        (("softhsm2",), True, False),
+        (("pkcs11-engine",), True, False),
+        (("nginx",), False, True),
+    ],
+)
+def test_without_an_hsm_the_chapter_is_played_and_only_the_hsm_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], playable: bool, with_hsm: bool
+) -> None:
+    def install(names: tuple[str, ...], _told: object) -> list[Outcome]:
+        return [Outcome(tool=name, status="missing" if name in missing else "present") for name in names]
+
+    monkeypatch.setattr(installer, "install", install)
+    proofs = Proofs()
+    assert command.have(proofs) == (playable, with_hsm)
+    assert [row.verdict for row in proofs.rows] == ["SKIPPED"] * len(missing)
 
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
