@@ -27,7 +27,7 @@ def run(settings: Settings) -> None:
         app = create_app(
             credentials, given.allowed_origins, wiring.codec(), wiring.journal().note, readiness.found
         )
-        serve(app, given.host, given.port)
+        serve(app, given.host, given.port, tls=given.tls, metrics_port=given.metrics_port)
     finally:
         logs.stop()
 

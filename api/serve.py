@@ -1,26 +1,44 @@
-"""uvicorn as we run it: no log of paths, bounded connections and headers, a graceful end on SIGTERM."""
+"""uvicorn as we run it: no log of paths, bounded connections and headers, a graceful end on SIGTERM, our TLS.
 
-import ssl
-from collections.abc import Callable
+With `tls` the application finds in `scope["extensions"]["tls"]` what is known of the connection, the verified client
+certificate first of all (`api.tls`). Changed certificates, roots and CRLs are followed without a restart.
+"""
+
 from typing import Any, Final
 
 import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
-from api.guard import Guard
+from api.metrics import metrics_on
+from schemas.settings.tls import ListenerTls
 
 _CONNECTIONS: Final = 100
 _DRAIN_S: Final = 10
 
 
-def serve(
-    app: Guard,
+def serve(  # noqa: PLR0913 - what is served, where and how, and what it is called
+    app: ASGIApp,
     host: str,
     port: int,
-    tls: Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = None,
+    *,
+    tls: ListenerTls | None = None,
+    name: str = "codec-server",
+    metrics_port: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `tls` makes the TLS context; without it the server speaks plain HTTP."""
-    options: dict[str, Any] = {} if tls is None else {"ssl_context_factory": tls}
-    config = uvicorn.Config(
+    """Serve until SIGTERM or SIGINT; `name` is the listener's in the metrics.
+
+    Raises `InvalidSettings` if TLS can't be served with the files as they are, and `DependencyUnavailable` if the
+    port of the metrics is taken.
+    """
+    with metrics_on(metrics_port) as registry:
+        uvicorn.Server(configured(app, host, port, tls, name, registry)).run()
+
+
+def configured(  # noqa: PLR0913, PLR0917 - as above
+    app: ASGIApp, host: str, port: int, tls: ListenerTls | None, name: str, registry: CollectorRegistry
+) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -34,6 +52,14 @@ def serve(
         h11_max_incomplete_event_size=16 * 1024,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=_DRAIN_S,
-        **options,
+        **({} if tls is None else _by_tls(tls, name, registry)),
     )
-    uvicorn.Server(config).run()
+
+
+def _by_tls(tls: ListenerTls, name: str, registry: CollectorRegistry) -> dict[str, Any]:
+    from api.tls import TlsProtocol  # noqa: PLC0415  # X.509 loads where TLS is served
+    from clients.tls.counting import Counts  # noqa: PLC0415
+    from clients.tls.listener import ListenerContext  # noqa: PLC0415
+
+    context = ListenerContext(tls, Counts(name, registry))
+    return {"ssl_context_factory": lambda _config, _default: context, "http": TlsProtocol}

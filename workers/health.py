@@ -1,4 +1,4 @@
-"""/livez and /readyz of a worker process, on loopback.
+"""/livez, /readyz and /metrics of a worker process, on loopback, or by TLS wherever its settings say.
 
 - /livez answers while the event loop turns: a supervisor restarts a process that does not.
 - /readyz is 200 only while every check passes: what the process needs for its next task is there. A worker
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -23,6 +24,9 @@ from schemas.errors import DependencyUnavailable, RedoubtError
 
 Check = Callable[[], Awaitable[None]]
 """Raises what stands between the process and its next task."""
+
+Metrics = Callable[[], Awaitable[bytes]]
+"""Prometheus' text format. Raises `DependencyUnavailable` when there is none to be had now."""
 
 _TIMEOUT_S: Final = 2.0
 _FRESH_S: Final = 2.0
@@ -73,14 +77,15 @@ async def _outcome(name: str, check: Check) -> str:
 
 
 class HealthServer:
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self, readiness: Readiness, metrics: Metrics | None = None) -> None:
         self._readiness = readiness
+        self._metrics = metrics
         self._slots = asyncio.Semaphore(_CONNECTIONS)
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, port: int, host: str = "127.0.0.1") -> None:
+    async def start(self, port: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         try:
-            server = await asyncio.start_server(self.serve, host, port, limit=_MAX_REQUEST)
+            server = await asyncio.start_server(self.serve, host, port, limit=_MAX_REQUEST, ssl=tls)
         except OSError as taken:
             raise DependencyUnavailable(
                 f"Health can't be served on {host}:{port}: {os.strerror(taken.errno or 0)}."
@@ -106,22 +111,35 @@ class HealthServer:
     async def _answer(self, request: bytes) -> bytes:
         method, _, rest = request.partition(b" ")
         path = rest.partition(b" ")[0]
-        if path not in {b"/livez", b"/readyz"}:
+        if path not in {b"/livez", b"/readyz"} and (path != b"/metrics" or self._metrics is None):
             return _response(HTTPStatus.NOT_FOUND, {})
         if method not in {b"GET", b"HEAD"}:
             return _response(HTTPStatus.METHOD_NOT_ALLOWED, {})
         if path == b"/livez":
             return _response(HTTPStatus.OK, {"alive": True}, body=method == b"GET")
+        if path == b"/metrics" and self._metrics is not None:
+            return await _measured(self._metrics, body=method == b"GET")
         checks = await self._readiness.found()
         ready = all(outcome == "ok" for outcome in checks.values())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return _response(status, {"ready": ready, "checks": checks}, body=method == b"GET")
 
 
+async def _measured(metrics: Metrics, *, body: bool) -> bytes:
+    try:
+        text = await metrics()
+    except DependencyUnavailable as away:
+        return _response(HTTPStatus.SERVICE_UNAVAILABLE, {"metrics": away.code}, body=body)
+    return _framed(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", text, body=body)
+
+
 def _response(status: HTTPStatus, content: Mapping[str, object], *, body: bool = True) -> bytes:
-    data = json.dumps(content).encode() + b"\n"
+    return _framed(status, "application/json", json.dumps(content).encode() + b"\n", body=body)
+
+
+def _framed(status: HTTPStatus, kind: str, data: bytes, *, body: bool) -> bytes:
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(data)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (data if body else b"")

@@ -25,7 +25,8 @@ from clients.telemetry import Logs, configure_logging
 from schemas.settings import Settings
 from schemas.settings.processes import PoolSettings
 from workers.building import Only, build_worker
-from workers.health import HealthServer, Readiness
+from workers.health import Readiness
+from workers.listening import distinct, open_health
 from workers.pools import POOLS, Pool, load, named
 from workers.readiness import checks_of
 from workers.runtime import PoolMetrics, start_runtime
@@ -109,9 +110,7 @@ class _Process:
                 client = await self._wiring.client(pool.name, runtime)
                 self._work.workers[pool.name] = build_worker(client, pool, self._wiring, self._only)
         readiness = Readiness(checks_of(self._wiring, self._pools, self._work.workers, self._work.dead))
-        health = HealthServer(readiness)
-        for port in {one.health_port for one in self._given if one.health_port}:
-            await health.start(port)
+        health = [await open_health(one, readiness) for one in distinct(self._given)]
         self._listen()
         self._work.start(self._wiring, self._pools, self._only)
         metrics.started(time.monotonic() - _STARTED)
@@ -119,7 +118,8 @@ class _Process:
         try:
             return await self._until_the_end(readiness, metrics)
         finally:
-            await health.stop()
+            for one in health:
+                await one.stop()
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -39,7 +39,16 @@ COMPLETE: Final[dict[str, Any]] = {
         },
         "api_key": "env:TEMPORAL_API_KEY",
     },
-    "codec_server": _CODEC_SERVER,
+    "codec_server": {
+        **_CODEC_SERVER,
+        "tls": {
+            "certificates": [{"directory": "tls/codec-server"}],
+            "client_certificates": "optional",
+            "client_ca_file": "tls/clients-ca.pem",
+            "client_crl_file": "tls/clients.crl.pem",
+        },
+        "metrics_port": 9104,
+    },
     "store": {
         "url": "postgresql+psycopg://redoubt@db.example.com/redoubt",
         "password": "vault:kv/redoubt/database#password",

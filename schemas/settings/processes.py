@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from schemas.contract import Contract
 from schemas.settings.names import Port
+from schemas.settings.tls import ListenerTls, refuse_plain
 
 
 class PoolSettings(Contract):
@@ -14,13 +15,24 @@ class PoolSettings(Contract):
     max_activities: PositiveInt = Field(default=50, description="Activities at a time.")
     max_workflow_tasks: PositiveInt = Field(default=100, description="Workflow tasks at a time.")
     graceful_shutdown_s: PositiveFloat = Field(default=30.0, description="Time to end after SIGTERM.")
-    health_port: Port | None = Field(default=None, description="/livez, /readyz; None: not served.")
-    metrics_port: Port | None = Field(default=None, description="Prometheus; None: not served.")
+    health_host: str = Field(default="127.0.0.1", description="Address that health_port listens on.")
+    health_port: Port | None = Field(
+        default=None, description="/livez, /readyz, and /metrics of metrics_port; None: not served."
+    )
+    metrics_port: Port | None = Field(default=None, description="Prometheus, on loopback; None: no metrics.")
+    tls: ListenerTls | None = Field(
+        default=None, description="How health_port is served with TLS; absent: plain (loopback only)."
+    )
     deployment: str | None = Field(default=None, description="Worker deployment name; None: unversioned.")
     build_id: str | None = Field(default=None, description="Version of this code within the deployment.")
     versioning: Literal["PINNED", "AUTO_UPGRADE"] = Field(
         default="PINNED", description="PINNED: a run ends where it began."
     )
+
+    @model_validator(mode="after")
+    def _health_is_not_open_in_plain(self) -> "PoolSettings":
+        refuse_plain("health_port", self.health_host, self.tls)
+        return self
 
 
 class ScheduleSettings(Contract):

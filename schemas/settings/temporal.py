@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from schemas.contract import Contract
 from schemas.references import SecretRef
 from schemas.settings.names import Name, Path, Port
+from schemas.settings.tls import ListenerTls, is_loopback, refuse_plain
 
 
 class TemporalTls(Contract):
@@ -60,8 +61,14 @@ class CodecServerSettings(Contract):
         description="Pages that may call it (CORS).",
     )
 
+    tls: ListenerTls | None = Field(
+        default=None, description="How it is served with TLS; absent: plain (loopback only)."
+    )
+    metrics_port: Port | None = Field(default=None, description="Prometheus, on loopback; None: not served.")
+
     @model_validator(mode="after")
     def _authenticated(self) -> "CodecServerSettings":
-        if self.secret_path is not None and self.host not in {"127.0.0.1", "::1", "localhost"}:
+        if self.secret_path is not None and not is_loopback(self.host):
             raise ValueError("secret_path is for a codec server on loopback; elsewhere use token and TLS")
+        refuse_plain("a codec server", self.host, self.tls)
         return self

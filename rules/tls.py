@@ -1,0 +1,70 @@
+"""What a TLS listener decides: which certificate a name gets, and what a failed handshake is counted as.
+
+- A name gets the first certificate that carries it, exactly or by a wildcard of one label; a client that names
+  nothing gets the first; a name that none carries gets none, and its handshake is refused.
+- The reasons are a closed list, so that a stranger can't make up new time series in the metrics.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+OTHER: Final = "other"
+NO_CLIENT_CERTIFICATE: Final = "no-client-certificate"
+
+_VERIFY: Final = {
+    3: "no-crl",
+    9: "client-certificate-not-yet-valid",
+    10: "client-certificate-expired",
+    12: "crl-expired",
+    18: "client-ca-unknown",
+    19: "client-ca-unknown",
+    20: "client-ca-unknown",
+    21: "client-ca-unknown",
+    23: "client-certificate-revoked",
+    26: "client-certificate-unsuitable",
+}
+"""X.509 verification codes of OpenSSL (X509_V_ERR_…)."""
+
+_PROTOCOL: Final = {
+    "UNSUPPORTED_PROTOCOL": "old-tls-version",
+    "WRONG_VERSION_NUMBER": "no-tls",
+    "HTTP_REQUEST": "no-tls",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": NO_CLIENT_CERTIFICATE,
+    "NO_SHARED_CIPHER": "no-shared-cipher",
+    "NO_SUITABLE_KEY_SHARE": "no-shared-group",
+    "NO_SUITABLE_GROUPS": "no-shared-group",
+    "CALLBACK_FAILED": "unknown-name",
+    "CLIENTHELLO_TLSEXT": "unknown-name",
+    "UNEXPECTED_EOF_WHILE_READING": "gone",
+}
+
+REASONS: Final = frozenset(
+    {*_VERIFY.values(), *_PROTOCOL.values(), "refused-by-client", "client-certificate-refused", OTHER}
+)
+
+
+def reason(library_reason: str | None, verify_code: int | None = None) -> str:
+    """One of `REASONS` for OpenSSL's reason, and for its verification code if a certificate was at fault."""
+    if verify_code is not None:
+        return _VERIFY.get(verify_code, "client-certificate-refused")
+    if library_reason is None:
+        return OTHER
+    if "_ALERT_" in library_reason:
+        return "refused-by-client"
+    return _PROTOCOL.get(library_reason, OTHER)
+
+
+def chosen(server_name: str | None, carried: Sequence[Sequence[str]]) -> int | None:
+    """Which of the certificates, each given by its names, this server name gets; None: none of them."""
+    if server_name is None:
+        return 0
+    asked = server_name.lower().rstrip(".")
+    return next((at for at, names in enumerate(carried) if any(_covers(one, asked) for one in names)), None)
+
+
+def _covers(name: str, asked: str) -> bool:
+    name = name.lower()
+    if name.startswith("*."):
+        label, dot, rest = asked.partition(".")
+        return bool(label and dot) and rest == name[2:]
+    return name == asked

@@ -1,0 +1,107 @@
+"""Our listeners, each as the product opens it, on one TLS configuration."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from api.serve import configured
+from cli.dev.process import free_port
+from schemas.settings.processes import PoolSettings
+from schemas.settings.tls import ListenerTls
+from tests.integration.tls.material import NAME, Client, TlsCa, named, pem_file, put
+from workers.health import Readiness
+from workers.listening import open_health
+
+
+@dataclass
+class Site:
+    """A folder with a served certificate, a CA for clients, its CRL, and clients of every sort."""
+
+    folder: Path
+    ca: TlsCa = field(default_factory=TlsCa)
+
+    def __post_init__(self) -> None:
+        put(self.folder / "api", self.ca.server(NAME))
+        (self.folder / "clients.pem").write_bytes(self.ca.root)
+        (self.folder / "clients.crl").write_bytes(self.ca.crl())
+
+    def tls(self, clients: str = "none", **more: Any) -> ListenerTls:
+        given: dict[str, Any] = {"certificates": [{"directory": str(self.folder / "api")}]}
+        if clients != "none":
+            given |= {
+                "client_certificates": clients,
+                "client_ca_file": str(self.folder / "clients.pem"),
+                "client_crl_file": str(self.folder / "clients.crl"),
+            }
+        return ListenerTls.model_validate({**given, **more})
+
+    def client(self, **of: Any) -> Client:
+        return Client(self.ca.root, pem_file(self.folder, "client", self.ca.client(**of)))
+
+    @property
+    def stranger(self) -> Client:
+        return Client(
+            self.ca.root, pem_file(self.folder, "stranger", TlsCa(name=named("another CA")).client())
+        )
+
+    @property
+    def without(self) -> Client:
+        return Client(self.ca.root)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+async def tell_tls(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers what it was told of the connection; /slow waits for the end of the body."""
+    while (await receive()).get("more_body"):
+        pass
+    body = json.dumps(scope["extensions"]["tls"]).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.asynccontextmanager
+async def uvicorn_listener(tls: ListenerTls, registry: CollectorRegistry | None = None) -> AsyncIterator[int]:
+    """What serves the API and the codec server."""
+    port = free_port()
+    config = configured(tell_tls, "127.0.0.1", port, tls, "test", registry or CollectorRegistry())
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve())
+    async with asyncio.timeout(60):
+        while not server.started:
+            assert not serving.done(), serving.exception()
+            await asyncio.sleep(0.01)
+    yield port
+    server.should_exit = True
+    await serving
+
+
+@contextlib.asynccontextmanager
+async def health_listener(tls: ListenerTls) -> AsyncIterator[int]:
+    """What serves a worker's health and metrics."""
+    port = free_port()
+    server = await open_health(PoolSettings(health_port=port, tls=tls), Readiness({}))
+    yield port
+    await server.stop()
+
+
+Listener = Callable[[ListenerTls], AbstractAsyncContextManager[int]]
+LISTENERS: dict[str, Listener] = {"uvicorn": uvicorn_listener, "health": health_listener}
+
+
+@pytest.fixture(params=LISTENERS)
+def listener(request: pytest.FixtureRequest) -> Listener:
+    return LISTENERS[request.param]
