@@ -1,0 +1,186 @@
+"""The policy file: who somebody is, what they may do, who must agree, how much and when.
+
+A policy is one version in a chain: it names the SHA-256 of the file before it, and it holds once enough of the
+admins named there have signed its exact bytes (`clients.policies`). Scopes are shell-style patterns over the
+subject: `*`, `*.example.com`, `web-[0-9]`. Times are seconds. No secret stands here: keys are public, API keys hashed.
+"""
+
+from datetime import time
+from enum import StrEnum
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from schemas.contract import Contract
+from schemas.principals import UNKNOWN_NAME, Act, Base64, KeyId, PrincipalName, Sha256, Shown
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+Capability = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z-]{0,30})$")]
+"""A capability's name, or `*` for each."""
+
+WorkflowTypeName = Annotated[str, Field(pattern=r"^(\*|[A-Z][A-Za-z]{0,60})$")]
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class SigningKey(Contract):
+    id: KeyId
+    kind: Literal["ed25519", "p256", "fido2"]
+    public_key: Base64
+    """SubjectPublicKeyInfo (DER) in base64."""
+    hardware: bool = False
+    """Whether the private key can't leave the device that holds it."""
+    relying_party: Annotated[str, Field(max_length=253)] = ""
+    """Of a FIDO2 credential: the relying party ID under which it was made."""
+
+    @model_validator(mode="after")
+    def _fido2_has_a_relying_party(self) -> "SigningKey":
+        if (self.kind == "fido2") != bool(self.relying_party):
+            raise ValueError("`relying_party` is given for fido2 keys, and for no others")
+        return self
+
+
+class OidcIdentity(Contract):
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=500)]
+    subject: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class PrincipalEntry(Contract):
+    """A person or a service, and every way in which it can show that it is."""
+
+    oidc: tuple[OidcIdentity, ...] = ()
+    client_certificates: tuple[Sha256, ...] = ()
+    """SHA-256 of the SubjectPublicKeyInfo."""
+    api_keys: tuple[Sha256, ...] = ()
+    """SHA-256 of each key; keys are made with 256 random bits, so no slower hash is needed."""
+    signing_keys: tuple[SigningKey, ...] = ()
+    vouches_for: frozenset[Literal[Shown.OIDC, Shown.CLIENT_CERTIFICATE, Shown.API_KEY]] = frozenset()
+    """A service that authenticates people (the API): its keys may sign for who has shown themselves to it so."""
+
+
+class Grant(Contract):
+    role: Role
+    principals: Annotated[tuple[PrincipalName, ...], Field(min_length=1)]
+    capability: Capability = "*"
+    scope: Pattern = "*"
+
+
+class ApproverGroup(Contract):
+    name: PrincipalName
+    approvers: Annotated[tuple[PrincipalName, ...], Field(min_length=1)]
+
+
+class ApprovalRule(Contract):
+    """What needs approval, and whose. The first rule that fits is the one that holds."""
+
+    capability: Capability
+    workflow_types: Annotated[tuple[WorkflowTypeName, ...], Field(min_length=1)] = ("*",)
+    scopes: Annotated[tuple[Pattern, ...], Field(min_length=1)] = ("*",)
+    needed: PositiveInt
+    """M: how many different people must agree."""
+    groups: Annotated[tuple[ApproverGroup, ...], Field(min_length=1)]
+    """In the order of escalation: the next group is asked too when the ones before it have not answered."""
+    deputies: dict[PrincipalName, PrincipalName] = Field(default_factory=dict)
+    """Approver to deputy: either may vote, and together they count once."""
+    expires_s: PositiveFloat = 86_400
+    escalate_after_s: PositiveFloat = 3_600
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "ApprovalRule":
+        approvers = {name for group in self.groups for name in group.approvers}
+        if len(approvers) < self.needed:
+            raise ValueError(f"{self.needed} must agree, and only {len(approvers)} approvers are named")
+        if strangers := sorted(set(self.deputies) - approvers):
+            raise ValueError(f"deputies are named for {', '.join(strangers)}, who approve nothing here")
+        return self
+
+
+class Limits(Contract):
+    """None: no limit."""
+
+    renewals_at_a_time: PositiveInt | None = None
+    revocations_a_day: PositiveInt | None = None
+
+
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class Window(Contract):
+    """When a start may begin. What no window fits may begin at any time; what some fit, only inside one of them."""
+
+    capability: Capability
+    workflow_types: Annotated[tuple[WorkflowTypeName, ...], Field(min_length=1)] = ("*",)
+    scope: Pattern = "*"
+    days: Annotated[tuple[Day, ...], Field(min_length=1)] = DAYS
+    begin: time = time(0, 0)
+    end: time = time(0, 0)
+    """Not included; before or at `begin`: on the next day."""
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError):
+            raise ValueError("no such time zone; give an IANA name like Europe/Berlin") from None
+        return name
+
+
+class Policy(Contract):
+    installation: Annotated[str, Field(min_length=1, max_length=64)]
+    version: PositiveInt
+    previous_sha256: Sha256 | None = None
+    """Of the exact bytes of the version before; None in version 1."""
+    admins_needed: PositiveInt = 1
+    """How many of this version's admins must sign the next one."""
+    principals: dict[PrincipalName, PrincipalEntry]
+    grants: tuple[Grant, ...] = ()
+    approvals: tuple[ApprovalRule, ...] = ()
+    limits: Limits = Limits()
+    windows: tuple[Window, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_link_of_the_chain(self) -> "Policy":
+        if (self.version == 1) != (self.previous_sha256 is None):
+            raise ValueError("version 1 follows nothing; each later version gives `previous_sha256`")
+        return self
+
+    @model_validator(mode="after")
+    def _unknown_is_no_entry(self) -> "Policy":
+        if UNKNOWN_NAME in self.principals:
+            raise ValueError("`unknown` stands for everybody who is not known; it can't be a principal")
+        return self
+
+
+class Decision(Contract):
+    """Whether somebody may, and why, in words for them and for the evidence."""
+
+    yes: bool
+    why: str
+
+
+class Signature(Contract):
+    """One line of `policy.yaml.sig`: a detached signature over the policy's exact bytes."""
+
+    key_id: KeyId
+    signature: Base64
+
+
+class Expected(Contract):
+    """One row of the table that `redoubt policy test` runs."""
+
+    who: PrincipalName
+    act: Act
+    capability: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,30}$")]
+    subject: Annotated[str, Field(max_length=500)]
+    allowed: bool
+    hardware: bool = False
