@@ -104,6 +104,7 @@ class _Process:
     async def run(self) -> int:
         await asyncio.to_thread(check_startup, self._wiring, self._pools)
         runtime = start_runtime(next((one.metrics_port for one in self._given if one.metrics_port), None))
+        self._wiring.meter = runtime.metric_meter
         metrics = PoolMetrics(runtime, [pool.name for pool in self._pools])
         for pool in self._pools:
             if pool.on_temporal:

@@ -19,6 +19,7 @@ from workers.once import Once
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from temporalio.client import Client
+    from temporalio.common import MetricMeter
     from temporalio.runtime import Runtime
 
     from activities.certificates.steps import Surroundings
@@ -44,6 +45,8 @@ class Wiring:
         self.settings: Final = settings
         self._service = service
         self._once = Once()
+        self.meter: MetricMeter | None = None
+        """The runtime's, in a worker process: set before any activity is built."""
 
     # --- secrets and keys -----------------------------------------------------------------------------
 
@@ -112,6 +115,7 @@ class Wiring:
         return self._once.get("prober", TlsProber)
 
     def certificate_surroundings(self) -> "Surroundings":
+        from activities.certificates.measures import Measures
         from activities.certificates.steps import Surroundings
         from clients.x509 import X509Reader
 
@@ -123,6 +127,7 @@ class Wiring:
             issuer=self.issuer,
             key_store=self.key_store,
             target=self.target,
+            measures=Measures() if self.meter is None else Measures(self.meter),
         )
 
     # --- records --------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ class IssuingActivities(Steps):
             _without_chain,
         )
         facts = CertificateFacts.model_validate(result["facts"])
+        self._around.measures.issued(plan.certificate, step.issuer)
         return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
 
     def _refuse_if_wrong(self, plan: RenewalPlan, step: StepInput, issued: CertificateFacts) -> None:

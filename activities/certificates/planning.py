@@ -86,12 +86,15 @@ class PlanningActivities(Steps):
             postponed=max(0, len(due) - LARGEST_SWEEP),
         )
         self._note(findings)
+        self._around.measures.swept(findings)
         return findings
 
     def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
         if left_open:
             return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
-        held, now = [self._held(target) for target in settings.targets], datetime.now(UTC)
+        by_target = {target.name: self._held(target) for target in settings.targets}
+        self._around.measures.held(name, by_target)
+        held, now = list(by_target.values()), datetime.now(UTC)
         decision = rules.due(name, held, settings.renew, now)
         if not decision.due:
             return decision

@@ -6,10 +6,11 @@ version) before anything is done. No step hands on a private key.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from activities.certificates.measures import Measures
 from clients.certificates import CertificateReader
 from clients.issuers import Issuer
 from clients.keystores import KeyStore
@@ -37,6 +38,7 @@ class Surroundings:
     key_store: Callable[[str], KeyStore]
     target: Callable[[FilesTarget], Target]
     service: str = "service:certificates"
+    measures: Measures = field(default_factory=Measures)
 
 
 class Steps:

@@ -12,7 +12,7 @@ from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
-from schemas.errors import EvidenceUnavailable, RedoubtError, UnknownSubject
+from schemas.errors import EvidenceUnavailable, RedoubtError, UnknownSubject, VerificationFailed
 from schemas.evidence import Event
 from schemas.settings.targets import FilesTarget
 
@@ -48,6 +48,7 @@ class SwitchingActivities(Steps):
 
         facts: dict[str, JsonValue] = {"to": bundle.version, "from": plan.previous.get(step.target)}
         self._target_step(step, "switch", Event.CERTIFICATE_SWITCHED, facts, effect)
+        self._around.measures.switched(step.certificate, step.target)
         return Done(words=bundle.version)
 
     @activity.defn
@@ -60,7 +61,13 @@ class SwitchingActivities(Steps):
             roots = self._around.issuer(step.issuer).trust_anchors()
             return self._served(settings, step.certificate, bundle.version, roots=roots)
 
-        self._target_step(step, "verify", Event.CERTIFICATE_VERIFIED, {"fingerprint": bundle.version}, effect)
+        facts: dict[str, JsonValue] = {"fingerprint": bundle.version}
+        try:
+            self._target_step(step, "verify", Event.CERTIFICATE_VERIFIED, facts, effect)
+        except VerificationFailed:
+            self._around.measures.unverified(step.certificate, step.target)
+            raise
+        self._around.measures.held(step.certificate, {step.target: self._issued(step)})
         return Done(words=bundle.version)
 
     def _served(
@@ -133,6 +140,7 @@ class SwitchingActivities(Steps):
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
+        self._around.measures.closed(close.certificate, close.outcome)
         return Done()
 
     def _retire(self, target: FilesTarget, plan: RenewalPlan, fence: Fence) -> None:
@@ -166,6 +174,9 @@ class SwitchingActivities(Steps):
             raise UnknownSubject(f"Certificate {step.certificate!r} has no target {step.target!r} any more.")
         return settings
 
+    def _issued(self, step: StepInput) -> CertificateFacts:
+        return CertificateFacts.model_validate(self._result(step.operation, issued_by(step))["facts"])
+
     def _bundle(self, step: StepInput) -> Bundle:
         plan = self._plan(step.operation)
         issued = self._result(step.operation, issued_by(step))
@@ -173,6 +184,6 @@ class SwitchingActivities(Steps):
         uri = None
         if plan.key_holder != "target":
             uri = self._around.key_store(plan.key_holder).uri(bytes.fromhex(key_id))
-        facts = CertificateFacts.model_validate(issued["facts"])
+        facts = self._issued(step)
         chain = str(issued["chain"]).encode("ascii")
         return Bundle(version=facts.fingerprint, fullchain=chain, key_id=key_id, key_uri=uri)
