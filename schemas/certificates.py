@@ -89,8 +89,14 @@ class RenewalPlan(Contract):
     issuer_patience_s: float
     target_patience_s: float
     undo_patience_s: float
+    revoke_previous: bool = False
+    """After the grace, at the CA that issued them."""
+    destroy_keys: bool = False
+    """After the grace: the keys of earlier operations on this certificate, where they lie in a key store."""
     undoing: bool = False
     """True when an earlier run of this operation had begun to undo it and was ended before it was done."""
+    settled: bool = False
+    """True when an earlier run had begun to retire what was replaced: nothing is put back any more."""
     due: bool = True
     why: str = ""
     reason: str = ""
@@ -154,6 +160,12 @@ class Done(Contract):
     words: str = ""
 
 
+class Retired(Contract):
+    """What became of what was replaced, in words."""
+
+    words: tuple[str, ...] = ()
+
+
 class IssuedCertificate(Contract):
     issuer: str
     attempt: int = 1
@@ -169,6 +181,8 @@ class CertificateRenewalResult(Contract):
     """Target to what it serves now."""
     issuer: str = ""
     not_after: AwareDatetime | None = None
+    retired: tuple[str, ...] = ()
+    """What became of what was replaced, in words."""
 
 
 class SweepDecision(Contract):

@@ -156,6 +156,18 @@ TargetUnreachable = _error(
     "Check the host, its disk and its permissions; a run puts back every target that it has switched.",
     retryable=True,
 )
+TargetRefused = _error(
+    "TargetRefused",
+    Category.PERMISSION,
+    "A target's host or server did not accept our user, key or token, or does not let it do this.",
+    "Mend the key or token that the target's settings refer to, or its rights there; a run puts back what it switched.",
+)
+HostKeyRefused = _error(
+    "HostKeyRefused",
+    Category.PERMISSION,
+    "A host showed another host key than the one that the settings pin, so nothing was sent to it.",
+    "Ask on that host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Pin its key as `host_key` only then.",
+)
 ReloadFailed = _error(
     "ReloadFailed",
     Category.CHECK,
@@ -206,6 +218,13 @@ EvidenceUnavailable = _error(
     "It is tried again by itself; check the database with `redoubt doctor`.",
     retryable=True,
 )
+IntentNotLogged = _error(
+    "IntentNotLogged",
+    Category.DEPENDENCY,
+    "What can't be undone waits until its intent is in the evidence log, and the log did not take it in time.",
+    "See that the pool `audit` runs: `redoubt workers list`. It is tried again by itself.",
+    retryable=True,
+)
 EntryRefused = _error(
     "EntryRefused",
     Category.INPUT,
@@ -224,6 +243,25 @@ DependencyUnavailable = _error(
     "Something that Redoubt needs is not reachable.",
     "`redoubt doctor` says what, and how to mend it.",
     retryable=True,
+)
+DependencyOpen = _error(
+    "DependencyOpen",
+    Category.DEPENDENCY,
+    "Something that Redoubt needs has failed several times in a row, so it is left alone for a while.",
+    "It is tried again by itself when the time is over; `redoubt doctor` shows what is left alone.",
+    retryable=True,
+)
+EgressRefused = _error(
+    "EgressRefused",
+    Category.CHECK,
+    "A URL that came from outside, or what stands there, is not what Redoubt takes, so it was left alone.",
+    "If its address lies in a network of yours, list that in `egress.allow`; else tell who gave the URL.",
+)
+CaaForbids = _error(
+    "CaaForbids",
+    Category.CHECK,
+    "A CAA record in the DNS does not let this CA issue for a name, so nothing was ordered.",
+    "Correct the named record, or `caa_identities` of the issuer, or choose another issuer.",
 )
 Aborted = _error(
     "Aborted",

@@ -36,6 +36,8 @@ class Event(StrEnum):
     CERTIFICATE_SWITCHED = "certificate.switched"
     CERTIFICATE_VERIFIED = "certificate.verified"
     CERTIFICATE_RESTORED = "certificate.restored"
+    CERTIFICATE_REVOKED = "certificate.revoked"
+    KEY_DESTROYED = "key.destroyed"
     PAYLOAD_DECODED = "payload.decoded"
     CODEC_KEY_ROTATED = "codec.key_rotated"
     SWEEP_DECIDED = "sweep.decided"

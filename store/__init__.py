@@ -32,6 +32,7 @@ class Operation(Contract):
 class Ending(Contract):
     """How a closed operation ended, and when."""
 
+    operation: str
     outcome: str
     at: AwareDatetime
 
@@ -95,6 +96,9 @@ class Journal(Protocol):
         result: dict[str, JsonValue],
     ) -> dict[str, JsonValue]:
         """Commit outcome and result in one transaction; if there is a result already, that one is returned."""
+
+    def in_log(self, operation: str, step: str) -> bool:
+        """Whether the step's intent stands in the evidence log: what can't be undone waits for it."""
 
     def result(self, operation: str, step: str) -> dict[str, JsonValue] | None: ...
 

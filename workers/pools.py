@@ -92,6 +92,7 @@ POOLS: dict[str, Pool] = {
                 ("activities.certificates.planning:PlanningActivities", _certificate_activities),
                 ("activities.certificates.issuing:IssuingActivities", _certificate_activities),
                 ("activities.certificates.switching:SwitchingActivities", _certificate_activities),
+                ("activities.certificates.retiring:RetiringActivities", _certificate_activities),
             ),
             key_stores=needs.certificate_key_stores,
             secrets=needs.certificate_secrets,

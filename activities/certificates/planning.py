@@ -39,7 +39,7 @@ class PlanningActivities(Steps):
         _refuse_another_id(given)
         for left in self._around.journal.unfinished(KIND):
             if left.subject == given.certificate:
-                return plan_of(left)
+                return plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
         held = {target.name: self._held(target) for target in settings.targets}
         decision = rules.due(given.certificate, held.values(), settings.renew, datetime.now(UTC))
         plan = _planned(given, settings, held, decision)
@@ -162,6 +162,8 @@ def _planned(
         issuer_patience_s=settings.issuer_patience_s,
         target_patience_s=settings.target_patience_s,
         undo_patience_s=settings.undo_patience_s,
+        revoke_previous=settings.after_grace.revoke and any(held.values()),
+        destroy_keys=settings.after_grace.destroy_keys and not own_keys and any(held.values()),
         due=decision.due or given.force,
         why=decision.why,
         reason=given.reason,

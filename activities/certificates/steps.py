@@ -5,6 +5,7 @@ is; an intent without an outcome is followed by looking at the world (the CA's o
 version) before anything is done. No step hands on a private key.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,14 +17,19 @@ from clients.issuers import Issuer
 from clients.keystores import KeyStore
 from clients.probes import Prober
 from clients.targets import Target
+from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
-from schemas.errors import CertificateRejected, UnknownSubject
+from schemas.errors import CertificateRejected, IntentNotLogged, UnknownSubject
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.targets import FilesTarget
 from store import Journal, Operation
 
 KIND = "CertificateRenewal"
+
+_IRREVOCABLE = ("revoke/", "destroy/")
+_IN_LOG_WITHIN_S = 15.0
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,36 @@ class Steps:
             return begun.result
         result = effect()
         return self._around.journal.finish(operation, step, what, {**facts, **told(result)}, result)
+
+    def _irrevocably(
+        self,
+        operation: str,
+        step: str,
+        what: Event,
+        facts: dict[str, JsonValue],
+        effect: Callable[[], dict[str, JsonValue]],
+    ) -> dict[str, JsonValue]:
+        """As `_once`, for what can't be undone: the effect waits until its intent is in the evidence log."""
+        begun = self._around.journal.begin(operation, step, what, facts)
+        if begun.result is not None:
+            return begun.result
+        self._await_log(operation, step)
+        return self._around.journal.finish(operation, step, what, facts, effect())
+
+    def _settled(self, operation: str) -> bool:
+        """Whether something was begun that can't be undone: then what was replaced can't be put back."""
+        steps = self._around.journal.steps(operation)
+        return any(step.step.startswith(_IRREVOCABLE) for step in steps)
+
+    def _await_log(self, operation: str, step: str) -> None:
+        deadline = time.monotonic() + _IN_LOG_WITHIN_S
+        while not self._around.journal.in_log(operation, step):
+            if time.monotonic() > deadline:
+                raise IntentNotLogged(
+                    f"{step} was not begun: its intent is recorded, but not yet in the log."
+                )
+            time.sleep(_LOOK_EVERY_S)
+        reached("intent.logged")
 
     def _settings(self, certificate: str) -> CertificateSettings:
         if certificate not in self._around.inventory:

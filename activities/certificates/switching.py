@@ -12,7 +12,7 @@ from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
-from schemas.errors import EvidenceUnavailable, RedoubtError, UnknownSubject, VerificationFailed
+from schemas.errors import EvidenceUnavailable, Fenced, RedoubtError, UnknownSubject, VerificationFailed
 from schemas.evidence import Event
 from schemas.settings.targets import FilesTarget
 
@@ -100,9 +100,10 @@ class SwitchingActivities(Steps):
         if opened.closed is not None:
             # Another run has ended it: what it left is how things are, and not to be put back.
             return UndoPlan(targets=())
+        targets = plan_of(opened).targets
+        self._refuse_if_settled(undo)
         self._around.journal.undo(undo.operation, undo.why)
         reached("undo.begun")
-        targets = plan_of(opened).targets
         try:
             begun = {step.step for step in self._around.journal.steps(undo.operation)}
         except EvidenceUnavailable:
@@ -110,6 +111,17 @@ class SwitchingActivities(Steps):
             # target that was not switched changes nothing.
             return UndoPlan(targets=targets)
         return UndoPlan(targets=tuple(name for name in targets if f"switch/{name}" in begun))
+
+    def _refuse_if_settled(self, undo: Undo) -> None:
+        try:
+            settled = self._settled(undo.operation)
+        except EvidenceUnavailable:
+            return  # a run that takes up an operation has read this in its plan; in its own way back nothing is retired
+        if settled:
+            raise Fenced(
+                f"The renewal of {undo.certificate} is not undone: every target was verified, and what it replaced "
+                "is being revoked or destroyed."
+            )
 
     @activity.defn
     @beats

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from schemas.contract import Contract
+from schemas.revocations import RevocationReason
 
 
 class Order(Contract):
@@ -35,6 +36,9 @@ class Issuer(Protocol):
 
     def certificate(self, url: str) -> bytes:
         """The issued chain of a valid order, PEM, leaf first."""
+
+    def revoke(self, chain: bytes, reason: RevocationReason) -> None:
+        """Revoke the leaf of this PEM chain; one that is revoked already is no error."""
 
     def trust_anchors(self) -> bytes:
         """PEM roots that its certificates chain to."""

@@ -23,6 +23,15 @@ class RenewalPolicy(Contract):
     )
 
 
+class AfterGrace(Contract):
+    """What becomes of what was replaced, once the grace is over and nothing is put back any more."""
+
+    revoke: bool = Field(default=False, description="Revoke the previous certificates at their CA.")
+    destroy_keys: bool = Field(
+        default=True, description="Destroy the keys of earlier renewals that lie in a key store."
+    )
+
+
 class CertificateSettings(Contract):
     names: tuple[DnsName, ...] = Field(
         min_length=1, max_length=100, description="DNS names that it must carry; the first is its SNI."
@@ -39,6 +48,7 @@ class CertificateSettings(Contract):
     grace_s: float = Field(
         default=0.0, ge=0, description="How long the old certificate is kept after the switch."
     )
+    after_grace: AfterGrace = Field(default=AfterGrace(), description="What becomes of the old one then.")
     issuer_patience_s: PositiveFloat = Field(
         default=900.0, description="How long one issuer is tried before the next one, or before giving up."
     )

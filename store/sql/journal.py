@@ -36,6 +36,7 @@ from store.sql.rows import (
     hashed,
     insert_evidence,
     insert_once,
+    logged,
     open_operations,
     operation_row,
     parsed,
@@ -162,6 +163,10 @@ class SqlJournal:
                 del facts["result_sha256"]
                 insert_evidence(connection, self._entry(row, step, Kind.NOTE, what, facts))
         return result if earlier is None else earlier
+
+    def in_log(self, operation: str, step: str) -> bool:
+        with reading(self._engine, EvidenceUnavailable) as connection:
+            return logged(connection, operation, step)
 
     def result(self, operation: str, step: str) -> JsonObject | None:
         try:

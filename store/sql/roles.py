@@ -2,7 +2,8 @@
 
 The triggers refuse changes to evidence, log and checkpoints to everybody. These roles take the means away besides:
 
-- a pool records: it reads and inserts evidence, opens, turns and closes operations, and sees neither key nor log;
+- a pool records: it reads and inserts evidence, opens, turns and closes operations, and sees which evidence is in the
+  log (what can't be undone waits for that), but neither the log's hashes nor its key;
 - the sequencer reads evidence and appends to the log;
 - an auditor reads.
 
@@ -28,6 +29,7 @@ STATEMENTS = (
     f"GRANT SELECT, INSERT ({_COLUMNS}) ON evidence TO {POOL}",
     f"GRANT USAGE ON SEQUENCE evidence_id_seq TO {POOL}",
     f"GRANT SELECT, INSERT, UPDATE (undoing, closed) ON operations TO {POOL}",
+    f"GRANT SELECT (evidence_id) ON log TO {POOL}",
     f"GRANT SELECT ON evidence TO {SEQUENCER}",
     f"GRANT SELECT, INSERT ON log, checkpoints TO {SEQUENCER}",
     f"GRANT SELECT ON operations, evidence, log, checkpoints TO {AUDITOR}",

@@ -11,7 +11,7 @@ from rules.canonical import NotCanonicalError, encode
 from schemas.errors import EntryRefused, UnknownSubject
 from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
 from store import Ending, Operation
-from store.sql.models import evidence, operations
+from store.sql.models import evidence, log, operations
 
 CLOSING = "operation/closed"
 """The step under which the end of an operation is noted."""
@@ -70,7 +70,7 @@ def open_operations(connection: Connection, kind: str, subject: str | None = Non
 def endings_of(connection: Connection, kind: str, subject: str, most: int) -> tuple[Ending, ...]:
     """Newest first, in the order in which they were recorded."""
     query = (
-        select(operations.c.closed, evidence.c.entry)
+        select(operations.c.operation, operations.c.closed, evidence.c.entry)
         .join_from(evidence, operations, evidence.c.operation == operations.c.operation)
         .where(evidence.c.subject == subject, evidence.c.step == CLOSING, evidence.c.kind == Kind.NOTE)
         .where(operations.c.kind == kind, operations.c.closed.is_not(None))
@@ -78,7 +78,10 @@ def endings_of(connection: Connection, kind: str, subject: str, most: int) -> tu
         .limit(most)
     )
     rows = connection.execute(query)
-    return tuple(Ending(outcome=row.closed, at=Entry.model_validate_json(row.entry).at) for row in rows)
+    return tuple(
+        Ending(operation=row.operation, outcome=row.closed, at=Entry.model_validate_json(row.entry).at)
+        for row in rows
+    )
 
 
 def steps_of(operation: str) -> Any:
@@ -108,6 +111,13 @@ def unknown_steps(connection: Connection, operation: str) -> list[tuple[str, Eve
 
 def begun(connection: Connection, operation: str, step: str) -> bool:
     return connection.execute(_step(evidence.c.id, operation, step, Kind.INTENT)).first() is not None
+
+
+def logged(connection: Connection, operation: str, step: str) -> bool:
+    query = _step(log.c.evidence_id, operation, step, Kind.INTENT).join(
+        log, log.c.evidence_id == evidence.c.id
+    )
+    return connection.execute(query).first() is not None
 
 
 def result_of(connection: Connection, operation: str, step: str) -> JsonObject | None:

@@ -33,6 +33,7 @@ class Chain:
     def begin(self) -> None:
         self.shown = self.fleet.shown()
         self.issued = self.fleet.counts()
+        self.fleet.worker(pools=("audit",), name="audit", ready=False)
         self.fleet.start()
         self._next()
 
@@ -82,7 +83,7 @@ def kill_all_along(chains: Sequence[Chain]) -> list[dict[str, Any]]:
                 chain.advance()
         time.sleep(0.05)
     for chain in chains:
-        chain.fleet.worker(pools=("certificates", "audit"), ready=False)
+        chain.fleet.worker(ready=False)
     return [chain.fleet.watch() for chain in chains]
 
 

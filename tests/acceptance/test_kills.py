@@ -19,13 +19,13 @@ ROOMS = ("activities", "api", "cli", "clients", "rules", "schemas", "store", "wo
 # The points of one renewal, dealt to chains so that no step dies more often than its patience allows.
 FIRST = (
     *("key.generating", "journal.begun:2", "challenge.published", "order.finalized"),
-    *("target.fenced", "target.switched"),
+    *("target.fenced", "target.switched", "key.destroyed"),
 )
 SECOND = (
     *("key.generated", "order.placed", "challenge.answered", "certificate.downloaded"),
-    *("target.drafted", "target.reloaded"),
+    *("target.drafted", "target.reloaded", "key.destroying"),
 )
-THIRD = ("key.made", "journal.finished", "order.stored", "target.staged", "renewal.retired")
+THIRD = ("key.made", "journal.finished", "order.stored", "target.staged", "intent.logged", "renewal.retired")
 UNDONE = (
     *("target.key_made", "undo.begun", "target.restored", "target.restore_reloaded"),
     "renewal.retired",
@@ -34,8 +34,7 @@ PASSED_BY = {point.partition(":")[0] for point in (*FIRST, *SECOND, *THIRD, *UND
 
 ELSEWHERE = {
     "decode.recorded": "the codec server",
-    "key.destroyed": "KeyStore.destroy, which no renewal calls",
-    "key.destroying": "KeyStore.destroy, which no renewal calls",
+    "certificate.revoked": "a renewal that revokes the previous certificate, and CertificateRevocation",
     "log.appended": "the sequencer",
     "log.signed": "the sequencer",
     "payload-key.made": "redoubt init, redoubt codec rotate",
@@ -72,7 +71,7 @@ def _points(file: Path) -> Iterator[str]:
         yield from (str(value.value) for value in handed if isinstance(value, ast.Constant))
 
 
-@pytest.mark.timeout(400)  # 22 workers die, each of them is missed after ten seconds
+@pytest.mark.timeout(400)  # 25 workers die, each of them is missed after ten seconds
 def test_a_worker_may_be_killed_at_every_point_of_a_renewal_and_of_its_undo(
     fleets: Callable[..., Fleet], softhsm: Token
 ) -> None:

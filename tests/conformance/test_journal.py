@@ -15,6 +15,7 @@ from store import Context, Journal, Operation
 from store.spool import Spool
 from store.sql.engine import connect, reading
 from store.sql.journal import SqlJournal
+from store.sql.log import SqlLog
 from store.sql.migrations import migrate
 from store.sql.models import evidence
 
@@ -119,6 +120,15 @@ def test_how_operations_on_a_subject_ended_is_told_newest_first(journal: Journal
     assert journal.endings("KeyRotation", "www") == ()
     first, second = journal.endings("CertificateRenewal", "www")
     assert first.at >= second.at
+
+
+def test_it_tells_whether_an_intent_is_in_the_log(journal: Journal, engine: Engine) -> None:
+    operation = opened(journal).operation
+    journal.begin(operation, "revoke/a", WHAT, {})
+    assert not journal.in_log(operation, "revoke/a")
+    SqlLog(engine, "redoubt.invalid/log", b"\x05" * 32).sequence()
+    assert journal.in_log(operation, "revoke/a")
+    assert not journal.in_log(operation, "revoke/b")
 
 
 def test_a_step_is_begun_once_and_finished_once(journal: Journal, engine: Engine) -> None:

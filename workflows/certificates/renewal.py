@@ -21,6 +21,7 @@ from temporalio.exceptions import (
 
 from activities.certificates.issuing import IssuingActivities as Issuing
 from activities.certificates.planning import PlanningActivities as Planning
+from activities.certificates.retiring import RetiringActivities as Retiring
 from activities.certificates.switching import SwitchingActivities as Switching
 from rules.failover import another_may_help
 from schemas.certificates import (
@@ -50,6 +51,8 @@ UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
 """Seconds between attempts at putting a target back; the last one repeats."""
 
 OPERATOR = "operator: pause, abort"
+RETIRE_PATIENCE_S = 120.0
+"""How long revocation and destruction are tried; what stays is taken up by the next renewal."""
 KEY_STORE_PATIENCE_S = 120.0
 """How long a key store that does not answer is tried."""
 
@@ -62,6 +65,7 @@ class CertificateRenewal(Steerable):
         self.story.begin()
         self.issued: dict[str, IssuedCertificate] = {}
         """By group, as they come."""
+        self.retired: tuple[str, ...] = ()
         try:
             plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
             if not plan.due:
@@ -79,13 +83,16 @@ class CertificateRenewal(Steerable):
         if plan.undoing:
             await to_its_end(self._undo(plan, "an earlier run was ended while it was putting targets back"))
             raise Aborted("What an earlier run had left was put back.")
+        self.steered = not plan.settled
         try:
             await self._forward(plan)
         except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
-            await to_its_end(self._undo(plan, detail_of(failure)))
+            if not plan.settled:
+                await to_its_end(self._undo(plan, detail_of(failure)))
             raise
         # Every target is verified: from here on nothing is put back any more, whatever fails.
         self.steered = False
+        await self._retire(plan)
         await self._do(Switching.close_renewal, plan.closing("renewed", ""), "finish", plan.undo_patience_s)
         return self._renewed(plan)
 
@@ -173,10 +180,32 @@ class CertificateRenewal(Steerable):
             )
             await self.rest(plan.grace_s, "the previous certificate is kept")
 
+    async def _retire(self, plan: RenewalPlan) -> None:
+        """What was replaced goes; where it can't now, the renewal is good all the same, and says what stays."""
+        steps = (
+            (plan.revoke_previous, Retiring.revoke_previous, "revoke the previous certificates"),
+            (plan.destroy_keys, Retiring.destroy_keys, "destroy the keys of earlier renewals"),
+        )
+        for wanted, activity, told in steps:
+            if not wanted:
+                continue
+            self.story.enter("retiring the old one", waits_for="the evidence log, and what holds it")
+            try:
+                retired = await self._do(
+                    activity, plan.closing("renewed", ""), told, RETIRE_PATIENCE_S, AT_THE_CA
+                )
+                self.retired += retired.words
+            except ActivityError as failure:
+                if is_cancelled_exception(failure):
+                    raise
+                self.story.severe("warning")
+                self.retired += (f"Could not {told}: {plain(detail_of(failure))}",)
+
     def _renewed(self, plan: RenewalPlan) -> CertificateRenewalResult:
         one = next(iter(self.issued.values()))
         self.story.enter("renewed")
-        self.story.result = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
+        valid = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
+        self.story.result = "\n\n".join((valid, *self.retired))
         self.story.tell()
         by_target = {name: self.issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
         return CertificateRenewalResult(
@@ -185,6 +214,7 @@ class CertificateRenewal(Steerable):
             certificate=plan.certificate,
             fingerprints=by_target,
             issuer=one.issuer,
+            retired=self.retired,
             not_after=min(each.facts.not_after for each in self.issued.values()),
         )
 

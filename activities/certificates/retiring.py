@@ -1,0 +1,103 @@
+"""What was replaced: its certificates are revoked where that is asked for, and its keys are destroyed.
+
+Neither can be undone, so each waits until its intent is in the evidence log, and neither begins before every target
+is verified with what replaces it. A certificate and its CA are found in the journal of the operation that had it
+issued; what Redoubt has not issued, it does not revoke.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.steps import KIND, Steps, plan_of
+from rules.points import reached
+from schemas.certificates import CertificateFacts, Close, RenewalPlan, Retired
+from schemas.evidence import Event
+from schemas.revocations import RevocationReason
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate as the journal of its operation knows it."""
+
+    issuer: str
+    chain: bytes
+    facts: CertificateFacts
+
+
+class RetiringActivities(Steps):
+    @activity.defn
+    @beats
+    def revoke_previous(self, close: Close) -> Retired:
+        """Revoke what the targets had before, as superseded."""
+        plan = self._plan(close.operation)
+        wanted = set(plan.previous.values())
+        known = {one.facts.fingerprint: one for one in self._issued_before(plan.certificate)}
+        words = [
+            self._revoke(close.operation, known[fingerprint], RevocationReason.SUPERSEDED)
+            for fingerprint in sorted(wanted & known.keys())
+        ]
+        strangers = [
+            f"{one[:12]} was not issued by Redoubt and stays" for one in sorted(wanted - known.keys())
+        ]
+        return Retired(words=(*words, *strangers))
+
+    @activity.defn
+    @beats
+    def destroy_keys(self, close: Close) -> Retired:
+        """Destroy the keys that earlier operations on this certificate have left in key stores."""
+        plan = self._plan(close.operation)
+        words = [self._destroy(plan, holder, key_id) for holder, key_id in self._keys_before(plan)]
+        return Retired(words=tuple(words))
+
+    def _revoke(self, operation: str, one: Issued, reason: RevocationReason) -> str:
+        facts: dict[str, JsonValue] = {
+            "fingerprint": one.facts.fingerprint,
+            "serial": one.facts.serial,
+            "issuer": one.issuer,
+            "reason": reason,
+        }
+
+        def effect() -> dict[str, JsonValue]:
+            self._around.issuer(one.issuer).revoke(one.chain, reason)
+            reached("certificate.revoked")
+            return {"revoked": True}
+
+        step = f"revoke/{one.facts.fingerprint}"
+        self._irrevocably(operation, step, Event.CERTIFICATE_REVOKED, facts, effect)
+        return f"{one.facts.fingerprint[:12]} was revoked at {one.issuer} ({reason})"
+
+    def _destroy(self, plan: RenewalPlan, holder: str, key_id: str) -> str:
+        def effect() -> dict[str, JsonValue]:
+            self._around.key_store(holder).destroy(bytes.fromhex(key_id))
+            return {"destroyed": True}
+
+        facts: dict[str, JsonValue] = {"key_store": holder, "key_id": key_id}
+        self._irrevocably(plan.operation, f"destroy/{holder}/{key_id}", Event.KEY_DESTROYED, facts, effect)
+        return f"key {key_id[:12]} in {holder} was destroyed"
+
+    def _keys_before(self, plan: RenewalPlan) -> Iterator[tuple[str, str]]:
+        """Key store and ID of what is still there, of the operations that have ended; newest first."""
+        for ending in self._around.journal.endings(KIND, plan.certificate):
+            holder = plan_of(self._around.journal.operation(ending.operation)).key_holder
+            if holder == "target":
+                continue
+            held = {key.key_id for key in self._around.key_store(holder).list()}
+            for step in self._around.journal.steps(ending.operation):
+                key_id = str(step.result["key_id"]) if step.step.startswith("key/") and step.result else ""
+                if key_id in held:
+                    yield holder, key_id
+
+    def _issued_before(self, certificate: str) -> Iterator[Issued]:
+        """What the ended operations on this certificate had issued; newest first."""
+        for ending in self._around.journal.endings(KIND, certificate):
+            for step in self._around.journal.steps(ending.operation):
+                if step.step.startswith("issued/") and step.result:
+                    yield Issued(
+                        issuer=step.step.split("/")[2],
+                        chain=str(step.result["chain"]).encode("ascii"),
+                        facts=CertificateFacts.model_validate(step.result["facts"]),
+                    )
