@@ -1,4 +1,4 @@
-"""`redoubt certs list`: every certificate of the inventory, by what its targets hold now.
+"""`redoubt certs`: its commands, and `list`: every certificate of the inventory, by what its targets hold now.
 
 What a target holds is read where it lies, not remembered; what can't be read is shown as such, and exits 3. A
 certificate is due by the same rule that the sweep uses, and its last renewal comes from the records.
@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import typer
 
+from cli.calendar import calendar
+from cli.inventory import held
 from cli.output import ExitCode, Format, Output, put, say, table
 from clients.settings import load
 from rules.certificates import due
@@ -17,7 +19,6 @@ from schemas.certificates import CertificateFacts
 from schemas.errors import RedoubtError
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
-from schemas.settings.targets import FilesTarget
 from workers.wiring import Wiring
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: what each target holds, and what is due.")
@@ -32,6 +33,9 @@ _COLUMNS: Final = ("name", "target", "issuer", "not_after", "days_left", "due", 
 @app.callback()
 def certs() -> None:
     """Certificates: what each target holds, and what is due."""
+
+
+app.command("calendar")(calendar)
 
 
 @app.command("list")
@@ -55,7 +59,7 @@ def list_certificates(output: Output = Format.TEXT) -> None:
 
 def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
     given = wiring.settings.certificates[name]
-    looked = [(target, *_held(wiring, target)) for target in given.targets]
+    looked = [(target, *held(wiring, target)) for target in given.targets]
     last = _last_renewal(wiring, name)
     whole = _decision(name, given, [facts for _, facts, error in looked if not error], now)
     for target, facts, error in looked:
@@ -74,25 +78,12 @@ def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _decision(
-    name: str, given: CertificateSettings, held: list[CertificateFacts | None], now: datetime
+    name: str, given: CertificateSettings, seen: list[CertificateFacts | None], now: datetime
 ) -> dict[str, Any]:
-    if not held:
+    if not seen:
         return {"due": None, "why": "no target could be looked at"}
-    decision = due(name, held, given.renew, now)
+    decision = due(name, seen, given.renew, now)
     return {"due": decision.due, "why": decision.why}
-
-
-def _held(wiring: Wiring, given: FilesTarget) -> tuple[CertificateFacts | None, str]:
-    """What the target has in use, or why that can't be told."""
-    from clients.x509 import X509Reader  # noqa: PLC0415  # X.509 loads where a certificate is read
-
-    try:
-        target = wiring.target(given)
-        version = target.current()
-        chain = target.read(version) if version else None
-        return (X509Reader().read(chain) if chain else None), ""
-    except RedoubtError as error:
-        return None, error.detail
 
 
 def _last_renewal(wiring: Wiring, name: str) -> str:
