@@ -5,10 +5,11 @@ gate holds against the policy: the key must be one of the person's own, or one t
 shown themselves in this way. What comes without a request is from `UNKNOWN`.
 """
 
+import base64
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from schemas.contract import Contract
 
@@ -18,7 +19,17 @@ PrincipalName = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=8192)]
+
+
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("this is not base64") from None
+    return text
+
+
+Base64 = Annotated[str, Field(min_length=4, max_length=8192), AfterValidator(_base64)]
 
 UNKNOWN_NAME: Final = "unknown"
 

@@ -1,0 +1,29 @@
+"""Makes signed requests: for a person at the command line, for the API that vouches, for a service of our own."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from clients.identities import Signer
+from rules.requests import Facing, statement
+from schemas.principals import Principal, SignedRequest
+
+GOOD_FOR: Final = timedelta(minutes=15)
+"""From a person's command until the first step of the run has looked at it; a busy pool may take a while."""
+
+
+def signed_request(
+    signer: Signer, principal: Principal, facing: Facing, good_for: timedelta = GOOD_FOR
+) -> SignedRequest:
+    """A request of `principal` for exactly what `facing` says."""
+    now = datetime.now(UTC)
+    unsigned = SignedRequest(
+        **facing._asdict(),
+        principal=principal,
+        issued_at=now,
+        expires=now + good_for,
+        nonce=secrets.token_hex(16),
+        key_id=signer.key_id,
+        signature="AAAA",
+    )
+    return unsigned.model_copy(update={"signature": signer.sign(statement(unsigned))})

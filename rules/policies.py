@@ -1,0 +1,207 @@
+"""Policy versions: what is wrong with one, whether it may follow another, what it changes, and when an act may begin.
+
+- A version holds by the one before it: same installation, next number, the digest of the exact bytes, and the
+  signatures of as many different admins as that one asks for, each by a key in hardware that stands there.
+- The first holds by its digest, which the settings name. So neither a database nor a file can bring in a policy.
+- A signature is over a prefix of our own and the SHA-256 of the file's bytes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from rules.requests import SERVICE, fingerprint_of
+from rules.roles import holders
+from schemas.policies import DAYS, Decision, Grant, Policy, Role, Window
+from schemas.principals import UNKNOWN_NAME
+
+PREFIX: Final = b"redoubt policy 1\n"
+_FOR_UNKNOWN: Final = frozenset({Role.VIEWER, Role.OPERATOR})
+
+
+class Complaint(NamedTuple):
+    at: tuple[str | int, ...]
+    """Where in the file: field names and positions."""
+    text: str
+
+
+def digest(document: bytes) -> str:
+    return hashlib.sha256(document).hexdigest()
+
+
+def statement(document: bytes) -> bytes:
+    """The bytes that an admin signs."""
+    return PREFIX + hashlib.sha256(document).digest()
+
+
+def complaints(policy: Policy) -> list[Complaint]:
+    """Everything that the shape alone does not show."""
+    return [*_names(policy), *_identities(policy), *_admins(policy)]
+
+
+def link(previous: Policy | None, previous_sha256: str | None, policy: Policy) -> str | None:
+    """Why `policy` can't follow `previous`, whatever its signatures; None if it can."""
+    if previous is None:
+        return (
+            None if policy.version == 1 else f"there is no version {policy.version - 1} that it could follow"
+        )
+    if policy.installation != previous.installation:
+        return f"it is of another installation than version {previous.version}"
+    if policy.version != previous.version + 1:
+        return f"the version after {previous.version} is {previous.version + 1}, and not {policy.version}"
+    if policy.previous_sha256 != previous_sha256:
+        return f"previous_sha256 is not that of version {previous.version}: {previous_sha256}"
+    return None
+
+
+def quorum(previous: Policy, signed_by: Collection[str]) -> Decision:
+    """`signed_by`: the IDs of the keys whose signatures over the new version's bytes are good."""
+    admins = holders(previous, Role.ADMIN)
+    signers = {
+        name
+        for name, entry in previous.principals.items()
+        if name in admins and any(key.hardware and key.id in signed_by for key in entry.signing_keys)
+    }
+    needed = previous.admins_needed
+    told = f"{len(signers)} of {needed} admins have signed by a key in hardware"
+    return Decision(yes=len(signers) >= needed, why=f"{told} ({', '.join(sorted(signers)) or 'none'})")
+
+
+def may_begin(policy: Policy, capability: str, workflow_type: str, subject: str, at: datetime) -> Decision:
+    """Whether a start lies in a window. `at` has a time zone."""
+    fitting = [
+        window
+        for window in policy.windows
+        if window.capability in {"*", capability}
+        and {"*", workflow_type} & set(window.workflow_types)
+        and fnmatchcase(subject, window.scope)
+    ]
+    if not fitting:
+        return Decision(yes=True, why="no window is set for it")
+    if any(_inside(window, at) for window in fitting):
+        return Decision(yes=True, why="it is inside its window")
+    told = "; ".join(
+        f"{', '.join(one.days)} from {one.begin:%H:%M} to {one.end:%H:%M} {one.time_zone}" for one in fitting
+    )
+    return Decision(yes=False, why=f"{subject} may begin only in its windows: {told}")
+
+
+def _inside(window: Window, at: datetime) -> bool:
+    local = at.astimezone(ZoneInfo(window.time_zone))
+    now, today = local.time(), DAYS[local.weekday()]
+    if window.begin < window.end:
+        return today in window.days and window.begin <= now < window.end
+    yesterday = DAYS[(local - timedelta(days=1)).weekday()]
+    return (today in window.days and now >= window.begin) or (yesterday in window.days and now < window.end)
+
+
+def _names(policy: Policy) -> Iterator[Complaint]:
+    known = policy.principals.keys()
+    for index, grant in enumerate(policy.grants):
+        for name in grant.principals:
+            if name == UNKNOWN_NAME:
+                if grant.role not in _FOR_UNKNOWN:
+                    yield Complaint(("grants", index), f"`unknown` can't be {grant.role}: name who it is")
+            elif name not in known:
+                yield Complaint(("grants", index), f"nobody named {name} is under principals")
+    approvers = holders(policy, Role.APPROVER)
+    for index, rule in enumerate(policy.approvals):
+        named = [name for group in rule.groups for name in group.approvers]
+        for name in dict.fromkeys((*named, *rule.deputies.values())):
+            if name not in known:
+                yield Complaint(("approvals", index), f"nobody named {name} is under principals")
+            elif name not in approvers:
+                yield Complaint(("approvals", index), f"{name} is to approve; grant them the role approver")
+
+
+def _identities(policy: Policy) -> Iterator[Complaint]:
+    """One way of showing who one is leads to one principal."""
+    shown: Counter[str] = Counter()
+    for name, entry in policy.principals.items():
+        own = [
+            *(f"the OIDC subject {one.subject} of {one.issuer}" for one in entry.oidc),
+            *(f"the client certificate {one}" for one in entry.client_certificates),
+            *(f"the API key with the hash {one}" for one in entry.api_keys),
+            *(f"the signing key {one.id}" for one in entry.signing_keys),
+            *(f"the public key with the fingerprint {fingerprint_of(one)}" for one in entry.signing_keys),
+        ]
+        shown.update(own)
+        for what in dict.fromkeys(own):
+            if shown[what] > 1:
+                yield Complaint(("principals", name), f"{what} is named twice; it must lead to one principal")
+        if entry.vouches_for and not name.startswith(SERVICE):
+            yield Complaint(("principals", name), f"only a service may vouch; name it {SERVICE}{name}")
+
+
+def _admins(policy: Policy) -> Iterator[Complaint]:
+    in_hardware = 0
+    for name in sorted(holders(policy, Role.ADMIN) & policy.principals.keys()):
+        if any(key.hardware for key in policy.principals[name].signing_keys):
+            in_hardware += 1
+        else:
+            yield Complaint(
+                ("principals", name), f"{name} is admin and has no signing key in hardware; give one"
+            )
+    if in_hardware < policy.admins_needed:
+        yield Complaint(
+            ("admins_needed",),
+            f"{policy.admins_needed} admins must sign the next version, and {in_hardware} could: it could never change",
+        )
+
+
+def changes(old: Policy | None, new: Policy) -> list[str]:
+    """In words what `new` changes, a line each."""
+    if old is None:
+        return [f"{new.version} is the first version.", *_gained(frozenset(), _granted(new))]
+    before, after = _granted(old), _granted(new)
+    return [
+        *(f"{name} is new." for name in sorted(new.principals.keys() - old.principals.keys())),
+        *(f"{name} is gone." for name in sorted(old.principals.keys() - new.principals.keys())),
+        *_gained(before, after),
+        *(f"{name} loses {told}." for name, told in sorted(before - after)),
+        *_identified(old, new),
+        *_rest(old, new),
+    ]
+
+
+def _gained(before: frozenset[tuple[str, str]], after: frozenset[tuple[str, str]]) -> Iterator[str]:
+    return (f"{name} gains {told}." for name, told in sorted(after - before))
+
+
+def _granted(policy: Policy) -> frozenset[tuple[str, str]]:
+    return frozenset((name, _told(grant)) for grant in policy.grants for name in grant.principals)
+
+
+def _told(grant: Grant) -> str:
+    over = "every capability" if grant.capability == "*" else grant.capability
+    return f"the role {grant.role} for {over}, {grant.scope}"
+
+
+def _identified(old: Policy, new: Policy) -> Iterator[str]:
+    """Every way of showing who one is that comes, goes or changes; hashes and public keys are not repeated."""
+    for name in sorted(old.principals.keys() & new.principals.keys()):
+        before, after = old.principals[name], new.principals[name]
+        for field in type(before).model_fields:
+            was, now = getattr(before, field), getattr(after, field)
+            if was != now:
+                yield f"{name}: {field.replace('_', ' ')} change, from {len(was)} to {len(now)}."
+
+
+def _rest(old: Policy, new: Policy) -> Iterator[str]:
+    if old.admins_needed != new.admins_needed:
+        yield f"A change of the policy needs {new.admins_needed} admins, and not {old.admins_needed}."
+    for rule in new.approvals:
+        if rule not in old.approvals:
+            yield f"New approval rule: {', '.join(rule.workflow_types)} of {rule.capability} need {rule.needed}."
+    for rule in old.approvals:
+        if rule not in new.approvals:
+            yield f"Gone approval rule: {', '.join(rule.workflow_types)} of {rule.capability} needed {rule.needed}."
+    for field in ("limits", "windows"):
+        if getattr(old, field) != getattr(new, field):
+            yield f"The {field} change."
+    if old.approvals != new.approvals and set(map(repr, old.approvals)) == set(map(repr, new.approvals)):
+        yield "The order of the approval rules changes: the first that fits is the one that holds."

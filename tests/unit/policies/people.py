@@ -1,0 +1,51 @@
+"""Keys and policies for the tests of who may do what."""
+
+import base64
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from clients.identities.requesting import signed_request
+from clients.identities.signing_keys import FileSigner
+from rules.requests import Facing
+from schemas.policies import Grant, Policy, PrincipalEntry, Role, SigningKey
+from schemas.principals import Act, Principal, Shown, SignedRequest
+
+FACING = Facing("test", "default", Act.START, "CertificateRenewal", "certificate-renewal/www", "a" * 64)
+
+
+def pem() -> bytes:
+    private = Ed25519PrivateKey.generate()
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def key_of(signer: FileSigner, name: str, *, hardware: bool = False) -> SigningKey:
+    public_key = base64.b64encode(signer.public_key).decode()
+    return SigningKey(id=name, kind="ed25519", public_key=public_key, hardware=hardware)
+
+
+ANNA, API, ADMIN, SECOND = (FileSigner(pem()) for _ in range(4))
+
+
+def policy(*grants: Grant, **changes: Any) -> Policy:
+    people = {
+        "anna": PrincipalEntry(signing_keys=(key_of(ANNA, "anna-1"),)),
+        "ben": PrincipalEntry(),
+        "service:api": PrincipalEntry(
+            signing_keys=(key_of(API, "api-1", hardware=True),), vouches_for=frozenset({Shown.OIDC})
+        ),
+        "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1", hardware=True),)),
+        "deputy": PrincipalEntry(signing_keys=(key_of(SECOND, "deputy-1", hardware=True),)),
+    }
+    admins = Grant(role=Role.ADMIN, principals=("root", "deputy"))
+    base = Policy(installation="test", version=1, principals=people, grants=(admins, *grants))
+    return base.model_copy(update=changes)
+
+
+def request(
+    signer: FileSigner = ANNA,
+    principal: Principal | None = None,
+    facing: Facing = FACING,
+) -> SignedRequest:
+    return signed_request(signer, principal or Principal(name="anna", shown=Shown.SIGNING_KEY), facing)

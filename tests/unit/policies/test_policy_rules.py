@@ -1,0 +1,146 @@
+"""Policies: what is wrong with one, which may follow which, what changes, and windows."""
+
+from datetime import UTC, datetime, time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules import policies as rules
+from schemas.policies import (
+    ApprovalRule,
+    ApproverGroup,
+    Grant,
+    OidcIdentity,
+    Policy,
+    PrincipalEntry,
+    Role,
+    Window,
+)
+from tests.unit.policies.people import ANNA, key_of, policy
+
+KEYS = ("anna-1", "api-1", "root-1", "deputy-1", "strange")
+
+
+def texts(given_policy: Policy) -> str:
+    return "\n".join(one.text for one in rules.complaints(given_policy))
+
+
+def test_a_sound_policy_has_no_complaint() -> None:
+    assert not rules.complaints(policy(Grant(role=Role.OPERATOR, principals=("anna", "unknown"))))
+
+
+def test_everything_wrong_is_said_at_once_with_its_place() -> None:
+    bad = policy(
+        Grant(role=Role.OPERATOR, principals=("carla",)),
+        Grant(role=Role.APPROVER, principals=("unknown",)),
+        Grant(role=Role.ADMIN, principals=("anna",)),
+        admins_needed=3,
+        approvals=(
+            ApprovalRule(
+                capability="keys", needed=1, groups=(ApproverGroup(name="first", approvers=("ben",)),)
+            ),
+        ),
+    )
+    found = rules.complaints(bad)
+    assert {one.at for one in found} == {
+        ("grants", 1),
+        ("grants", 2),
+        ("approvals", 0),
+        ("principals", "anna"),
+        ("admins_needed",),
+    }
+
+
+def test_one_identity_leads_to_one_principal() -> None:
+    people = policy().principals
+    same = OidcIdentity(issuer="https://id.example.com", subject="7")
+    bad = {
+        **people,
+        "ben": PrincipalEntry(oidc=(same,), signing_keys=(key_of(ANNA, "ben-1"),)),
+        "carla": PrincipalEntry(oidc=(same,)),
+    }
+    told = texts(policy(principals=bad))
+    assert "OIDC subject 7" in told
+    assert "the public key" in told
+
+
+@given(st.sets(st.sampled_from(KEYS)), st.integers(1, 3))
+def test_only_admins_with_keys_in_hardware_count_each_once(signed_by: set[str], needed: int) -> None:
+    before = policy(admins_needed=needed)
+    expected = len({"root-1", "deputy-1"} & signed_by) >= needed
+    assert rules.quorum(before, signed_by).yes is expected
+
+
+def test_two_keys_of_one_admin_count_once() -> None:
+    people = policy().principals
+    root = people["root"].signing_keys[0]
+    both = PrincipalEntry(signing_keys=(root, key_of(ANNA, "root-2", hardware=True)))
+    before = policy(principals={**people, "root": both}, admins_needed=2)
+    assert not rules.quorum(before, {"root-1", "root-2"}).yes
+
+
+def test_a_version_follows_the_one_before_it_and_no_other() -> None:
+    first = policy()
+    assert rules.link(None, None, first) is None
+    second = policy(version=2, previous_sha256="a" * 64)
+    assert rules.link(first, "a" * 64, second) is None
+    assert rules.link(first, "b" * 64, second)
+    assert rules.link(None, None, second)
+    assert rules.link(first, "a" * 64, second.model_copy(update={"version": 3}))
+    assert rules.link(first, "a" * 64, second.model_copy(update={"installation": "other"}))
+
+
+def test_a_diff_says_who_gains_and_who_loses() -> None:
+    old = policy(Grant(role=Role.OPERATOR, principals=("anna",), capability="certificates", scope="www*"))
+    people = {name: entry for name, entry in old.principals.items() if name != "ben"}
+    people["anna"] = PrincipalEntry()
+    new = policy(
+        Grant(role=Role.VIEWER, principals=("carla",)),
+        version=2,
+        previous_sha256="a" * 64,
+        principals={**people, "carla": PrincipalEntry()},
+        admins_needed=2,
+    )
+    assert set(rules.changes(old, new)) == {
+        "carla is new.",
+        "ben is gone.",
+        "carla gains the role viewer for every capability, *.",
+        "anna loses the role operator for certificates, www*.",
+        "anna: signing keys change, from 1 to 0.",
+        "A change of the policy needs 2 admins, and not 1.",
+    }
+    assert rules.changes(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "inside"),
+    [
+        ("2026-11-21T01:30:00+00:00", True),  # Saturday 02:30 in Berlin: the night that Friday began
+        ("2026-11-20T21:00:00+00:00", True),  # Friday 22:00
+        ("2026-11-20T20:59:59+00:00", False),
+        ("2026-11-21T05:00:00+00:00", False),  # Saturday 06:00: the end is not included
+        ("2026-11-21T22:00:00+00:00", False),  # Saturday night is none
+    ],
+)
+def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins(at: str, inside: bool) -> None:
+    nights = Window(
+        capability="certificates",
+        days=("friday",),
+        begin=time(22),
+        end=time(6),
+        time_zone="Europe/Berlin",
+    )
+    decision = rules.may_begin(
+        policy(windows=(nights,)), "certificates", "CertificateRenewal", "www", datetime.fromisoformat(at)
+    )
+    assert decision.yes is inside
+
+
+def test_what_no_window_fits_may_begin_at_any_time() -> None:
+    only = Window(capability="certificates", scope="db*", begin=time(1), end=time(2))
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    windowed = policy(windows=(only,))
+    assert rules.may_begin(windowed, "certificates", "CertificateRenewal", "www", at).yes
+    assert rules.may_begin(windowed, "keys", "KeyRotation", "db1", at).yes
+    assert not rules.may_begin(windowed, "certificates", "CertificateRenewal", "db1", at).yes
