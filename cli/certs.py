@@ -11,6 +11,7 @@ from typing import Any, Final
 import typer
 
 from cli.calendar import calendar
+from cli.discover import discover
 from cli.inventory import held
 from cli.output import ExitCode, Format, Output, put, say, table
 from clients.settings import load
@@ -36,6 +37,7 @@ def certs() -> None:
 
 
 app.command("calendar")(calendar)
+app.command("discover")(discover)
 
 
 @app.command("list")

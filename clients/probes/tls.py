@@ -8,11 +8,13 @@ Rules:
   and only so, one for which no roots are given: it is not trusted.
 """
 
+import contextlib
 import hashlib
 import select
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clients.probes import Handshake
@@ -23,8 +25,8 @@ class TlsProber:
     """The port `Prober` on the standard library's TLS, 1.2 and newer."""
 
     def handshake(self, host: str, port: int, server_name: str, roots: bytes, timeout_s: float) -> Handshake:
-        where, asked = f"{host}:{port}", _Asked(host, port, _name(server_name), time.monotonic() + timeout_s)
-        try:
+        asked = _Asked(host, port, _name(server_name), time.monotonic() + timeout_s)
+        with _failing(f"{host}:{port}", server_name, timeout_s):
             if not roots.strip():
                 return _shake(_looking(), asked, trusted=False)
             try:
@@ -32,18 +34,34 @@ class TlsProber:
             except ssl.SSLCertVerificationError as error:
                 untrusted = _shake(_looking(), asked, trusted=False)
                 return untrusted.model_copy(update={"detail": error.verify_message})
-        except TimeoutError as error:
-            raise VerificationFailed(
-                f"{where} did not finish a TLS handshake for {server_name} within {timeout_s:g} s."
-            ) from error
-        except ssl.SSLError as error:
-            raise VerificationFailed(
-                f"{where} refused a TLS handshake for {server_name} ({error.reason or 'it spoke no TLS'})."
-            ) from error
-        except OSError as error:
-            raise VerificationFailed(
-                f"{where} could not be reached for a TLS handshake ({error.strerror or 'connection lost'})."
-            ) from error
+
+    def leaf(self, host: str, port: int, server_name: str, timeout_s: float) -> tuple[bytes, str]:
+        """What is shown, in DER, and the TLS version; nothing of it is trusted. An empty name asks for none.
+
+        Raises `VerificationFailed` if there was no handshake to speak of.
+        """
+        asked = _Asked(host, port, _name(server_name), time.monotonic() + timeout_s)
+        with _failing(f"{host}:{port}", server_name or "no name", timeout_s):
+            return _shown(_looking(), asked)
+
+
+@contextlib.contextmanager
+def _failing(where: str, server_name: str, timeout_s: float) -> Iterator[None]:
+    """Say in words why there was no handshake."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise VerificationFailed(
+            f"{where} did not finish a TLS handshake for {server_name} within {timeout_s:g} s."
+        ) from error
+    except ssl.SSLError as error:
+        raise VerificationFailed(
+            f"{where} refused a TLS handshake for {server_name} ({error.reason or 'it spoke no TLS'})."
+        ) from error
+    except OSError as error:
+        raise VerificationFailed(
+            f"{where} could not be reached for a TLS handshake ({error.strerror or 'connection lost'})."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -85,18 +103,23 @@ def _looking() -> ssl.SSLContext:
 
 
 def _shake(context: ssl.SSLContext, asked: _Asked, *, trusted: bool) -> Handshake:
+    leaf, version = _shown(context, asked)
+    return Handshake(fingerprint=hashlib.sha256(leaf).hexdigest(), trusted=trusted, tls_version=version)
+
+
+def _shown(context: ssl.SSLContext, asked: _Asked) -> tuple[bytes, str]:
     with (
         socket.create_connection((asked.host, asked.port), timeout=asked.left()) as plain,
-        context.wrap_socket(plain, server_hostname=asked.name, do_handshake_on_connect=False) as channel,
+        context.wrap_socket(
+            plain, server_hostname=asked.name or None, do_handshake_on_connect=False
+        ) as channel,
     ):
         channel.setblocking(False)
         _finish(channel, asked)
         leaf = channel.getpeercert(binary_form=True)
         if leaf is None:
             raise VerificationFailed(f"{asked.host}:{asked.port} showed no certificate for {asked.name}.")
-        return Handshake(
-            fingerprint=hashlib.sha256(leaf).hexdigest(), trusted=trusted, tls_version=channel.version() or ""
-        )
+        return leaf, channel.version() or ""
 
 
 def _finish(channel: ssl.SSLSocket, asked: _Asked) -> None:
