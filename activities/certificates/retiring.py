@@ -76,11 +76,12 @@ class RetiringActivities(Steps):
             return {"destroyed": True}
 
         facts: dict[str, JsonValue] = {"key_store": holder, "key_id": key_id}
-        self._irrevocably(plan.operation, f"destroy/{holder}/{key_id}", Event.KEY_DESTROYED, facts, effect)
+        self._irrevocably(plan.operation, _destroying(holder, key_id), Event.KEY_DESTROYED, facts, effect)
         return f"key {key_id[:12]} in {holder} was destroyed"
 
     def _keys_before(self, plan: RenewalPlan) -> Iterator[tuple[str, str]]:
-        """Key store and ID of what is still there, of the operations that have ended; newest first."""
+        """Key store and ID of what is still there, or was being destroyed; of ended operations, newest first."""
+        begun = {step.step for step in self._around.journal.steps(plan.operation)}
         for ending in self._around.journal.endings(KIND, plan.certificate):
             holder = plan_of(self._around.journal.operation(ending.operation)).key_holder
             if holder == "target":
@@ -88,7 +89,7 @@ class RetiringActivities(Steps):
             held = {key.key_id for key in self._around.key_store(holder).list()}
             for step in self._around.journal.steps(ending.operation):
                 key_id = str(step.result["key_id"]) if step.step.startswith("key/") and step.result else ""
-                if key_id in held:
+                if key_id in held or _destroying(holder, key_id) in begun:
                     yield holder, key_id
 
     def _issued_before(self, certificate: str) -> Iterator[Issued]:
@@ -101,3 +102,7 @@ class RetiringActivities(Steps):
                         chain=str(step.result["chain"]).encode("ascii"),
                         facts=CertificateFacts.model_validate(step.result["facts"]),
                     )
+
+
+def _destroying(holder: str, key_id: str) -> str:
+    return f"destroy/{holder}/{key_id}"

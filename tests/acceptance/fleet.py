@@ -85,7 +85,7 @@ class Fleet:
                     "key": {"holder": holder},
                     "targets": [self._target(name) for name in targets],
                     "waves": [1, 2],
-                    "verify_timeout_s": 5.0,
+                    "verify_timeout_s": 20.0,
                     **certificate,
                 }
             },
