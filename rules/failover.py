@@ -5,7 +5,17 @@ just as wrong with the next one.
 """
 
 ISSUER_FAILED = frozenset(
-    ("CaUnavailable", "CaRefused", "OrderInvalid", "OrderLost", "AccountRefused", "DependencyUnavailable")
+    (
+        "AccountRefused",
+        "CaRefused",
+        "CaUnavailable",
+        "CaaForbids",
+        "DependencyOpen",
+        "DependencyUnavailable",
+        "EgressRefused",
+        "OrderInvalid",
+        "OrderLost",
+    )
 )
 
 

@@ -3,11 +3,15 @@
 A step's patience counts attempts and not the clock: while no worker runs, nothing is tried and nothing is
 given up. Invariants: at least one attempt; never fewer with more patience; the pauses before the last attempt
 add up to no more than the patience.
+
+An attempt that an open breaker refused was none: a step whose last one was refused goes on until the clock, too,
+says that its patience is over, and never ends so before `REFUSED_PATIENCE_S`, within which a breaker is asked twice.
 """
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 GROWTH = 2.0
+REFUSED_PATIENCE_S = 150.0
 
 
 def attempts_within(patience_s: float) -> int:
@@ -17,3 +21,8 @@ def attempts_within(patience_s: float) -> int:
         pause = min(pause * GROWTH, LONGEST_PAUSE_S)
         spent += pause
     return attempts
+
+
+def still_patient(spent_s: float, patience_s: float) -> bool:
+    """Whether a step goes on, whose attempts are over and whose last one was refused."""
+    return spent_s < max(patience_s, REFUSED_PATIENCE_S)

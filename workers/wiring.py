@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.errors import InvalidSettings, UnknownSubject
 from schemas.settings import Settings
-from schemas.settings.issuers import AcmeIssuer
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import FilesTarget
 from workers.once import Once
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from temporalio.runtime import Runtime
 
     from activities.certificates.steps import Surroundings
+    from clients.breakers.breaker import Breakers
     from clients.challenges import ChallengeSolver
     from clients.issuers import Issuer
     from clients.keystores import KeyStore
@@ -55,10 +56,26 @@ class Wiring:
         return self._once.get("secrets", self._secrets)
 
     def _secrets(self) -> "SecretSource":
+        from clients.breakers.guarding import VAULT, GuardedSecrets
         from clients.secrets.resolver import Secrets
         from clients.telemetry import HidingSource
 
-        return HidingSource(Secrets())
+        return HidingSource(GuardedSecrets(Secrets(), self.breakers().of(VAULT)))
+
+    def breakers(self) -> "Breakers":
+        """Those of the dependencies that were wired so far."""
+        return self._once.get("breakers", self._breakers)
+
+    def _breakers(self) -> "Breakers":
+        from clients.breakers.breaker import Breakers
+
+        return Breakers(self.settings.breakers)
+
+    def _guarded(self, name: str, inner: T, *free: str) -> T:
+        """Behind the breaker of this name; the methods in `free` ask nobody, or must not wait."""
+        from clients.breakers.guarding import guarded
+
+        return guarded(inner, self.breakers().of(name), free=frozenset(free))
 
     def key_store(self, name: str) -> "KeyStore":
         return self._once.get(("key store", name), lambda: self._key_store(name))
@@ -69,7 +86,8 @@ class Wiring:
             return self._software_store(name)
         from clients.keystores.pkcs11 import Pkcs11KeyStore
 
-        return Pkcs11KeyStore(name, given.module, given.token, lambda: self.secrets().resolve(given.pin))
+        store = Pkcs11KeyStore(name, given.module, given.token, lambda: self.secrets().resolve(given.pin))
+        return self._guarded(f"token/{name}", store, "check", "uri")
 
     def _software_store(self, name: str) -> "SoftwareKeyStore":
         from clients.keystores.software import SoftwareKeyStore
@@ -84,7 +102,14 @@ class Wiring:
     # --- certificates ---------------------------------------------------------------------------------
 
     def issuer(self, name: str) -> "Issuer":
-        return self._once.get(("issuer", name), lambda: self._issuer(name))
+        return self._once.get(("issuer", name), lambda: self._behind_breaker(name))
+
+    def _behind_breaker(self, name: str) -> "Issuer":
+        """Our own CA asks nobody but its key store, which has a breaker of its own."""
+        issuer = self._issuer(name)
+        if isinstance(self.settings.issuers[name], LocalIssuer):
+            return issuer
+        return self._guarded(f"issuer/{name}", issuer, "trust_anchors")
 
     def _issuer(self, name: str) -> "Issuer":
         given = _named(self.settings.issuers, name, "issuer")
@@ -107,7 +132,11 @@ class Wiring:
     def target(self, given: FilesTarget) -> "Target":
         from clients.targets.files import FilesTarget as Files
 
-        return self._once.get(("target", given.name, given.directory), lambda: Files(given))
+        def made() -> "Target":
+            # Putting back must not wait for a breaker: it is tried however often going forward has failed.
+            return self._guarded(f"target/{given.name}", Files(given), "switch_back")
+
+        return self._once.get(("target", given.name, given.directory), made)
 
     def prober(self) -> "Prober":
         from clients.probes.tls import TlsProber

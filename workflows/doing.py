@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 from rules import patience
+from schemas.errors import DependencyOpen
 
 T = TypeVar("T")
 
@@ -26,7 +28,32 @@ async def done(
     patience_s: float = 120.0,
     attempt: timedelta = QUICK,
 ) -> T:
-    """The activity's result, tried again with growing pauses until patience ends (`rules.patience`)."""
+    """The activity's result, tried again with growing pauses until patience ends (`rules.patience`).
+
+    An attempt that was refused because a dependency is left alone was none: if the last one was, it goes on.
+    """
+    began = workflow.time()
+    while True:
+        try:
+            return await _attempts(activity, given, summary, patience_s, attempt)
+        except ActivityError as failure:
+            wait = _refused_for(failure)
+            if wait is None or not patience.still_patient(workflow.time() - began, patience_s):
+                raise
+        await workflow.sleep(wait, summary=f"left alone for a while: {summary}"[:200])
+
+
+def _refused_for(failure: ActivityError) -> timedelta | None:
+    """How long the dependency is left alone, if that is why the last attempt failed."""
+    cause = failure.cause
+    if not isinstance(cause, ApplicationError) or cause.type != DependencyOpen.code:
+        return None
+    return cause.next_retry_delay or timedelta(seconds=patience.LONGEST_PAUSE_S)
+
+
+async def _attempts(
+    activity: Callable[[Any, Any], T], given: Any, summary: str, patience_s: float, attempt: timedelta
+) -> T:
     result: T = await workflow.execute_activity_method(
         activity,
         given,

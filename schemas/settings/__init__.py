@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from schemas.contract import Contract
 from schemas.settings.certificates import CertificateSettings
+from schemas.settings.dependencies import BreakerSettings, EgressSettings, ResolverSettings
 from schemas.settings.issuers import AcmeIssuer, IssuerSettings, WebrootChallenge
 from schemas.settings.key_stores import KeyStoreSettings
 from schemas.settings.names import Name
@@ -38,6 +39,15 @@ class Settings(Contract):
     )
     certificates: dict[Name, CertificateSettings] = Field(
         default_factory=dict, description="The inventory: every certificate that is renewed."
+    )
+    breakers: BreakerSettings = Field(
+        default=BreakerSettings(), description="When a dependency that fails is left alone for a while."
+    )
+    egress: EgressSettings = Field(
+        default=EgressSettings(), description="Where requests may go whose URL came from outside."
+    )
+    resolver: ResolverSettings = Field(
+        default=ResolverSettings(), description="Which name servers are asked for CAA records."
     )
     pools: dict[Name, PoolSettings] = Field(default_factory=dict, description="How worker pools run.")
     schedules: dict[Name, ScheduleSettings] = Field(

@@ -1,5 +1,6 @@
 """Stand-ins for the renewal's activities: they do nothing, fail as a test says, and write down what was asked."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from temporalio import activity
 
+from clients.breakers.breaker import Breaker
 from schemas.certificates import (
     CertificateFacts,
     CertificateRenewalInput,
@@ -20,7 +22,8 @@ from schemas.certificates import (
     Undo,
     UndoPlan,
 )
-from schemas.errors import RedoubtError
+from schemas.errors import CaUnavailable, RedoubtError
+from schemas.settings.dependencies import BreakerSettings
 
 TARGETS = ("web-1", "web-2", "web-3")
 NEW = CertificateFacts(
@@ -127,6 +130,41 @@ class StandIns:
     @activity.defn
     async def close_renewal(self, close: Close) -> Done:
         return self._act(f"close/{close.outcome}")
+
+
+class BehindBreaker(StandIns):
+    """Orders go through a real breaker, which other runs have just opened; the CA is back a minute later."""
+
+    def __init__(self, planned: RenewalPlan) -> None:
+        super().__init__(planned)
+        self._now = self._down_until = 0.0
+        """Seconds since 1970, as the server's clock has them."""
+        self._breaker = Breaker("issuer/one", BreakerSettings(), lambda: self._now)
+
+    def _fail_for_others(self) -> None:
+        self._down_until = self._now + 60
+        for _ in range(5):
+            with contextlib.suppress(CaUnavailable):
+                self._breaker.call(lambda: self._order("by others"))
+
+    @property
+    def refused(self) -> int:
+        return self._breaker.standing().refused
+
+    def _act(self, step: str) -> Done:
+        if not step.startswith("order/"):
+            return super()._act(step)
+        started = activity.info().started_time
+        assert started is not None
+        self._now = started.timestamp()
+        if not self._down_until:
+            self._fail_for_others()
+        return self._breaker.call(lambda: self._order(step))
+
+    def _order(self, step: str) -> Done:
+        if self._now < self._down_until:
+            raise CaUnavailable("one is down.")
+        return super()._act(step)
 
 
 _NAMES = (

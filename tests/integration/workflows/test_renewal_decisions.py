@@ -4,6 +4,7 @@ The activities are stand-ins here; what they really do is shown by the acceptanc
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import repeat
@@ -20,10 +21,18 @@ from temporalio.worker import Worker
 from clients.temporal.codec import RedoubtCodec
 from clients.temporal.plugin import RedoubtPlugin
 from clients.tools import find
+from rules.patience import REFUSED_PATIENCE_S
 from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult
-from schemas.errors import CaUnavailable, OrderLost, ReloadFailed, TargetUnreachable, VerificationFailed
+from schemas.errors import (
+    CaUnavailable,
+    DependencyOpen,
+    OrderLost,
+    ReloadFailed,
+    TargetUnreachable,
+    VerificationFailed,
+)
 from schemas.runs import SEARCH_ATTRIBUTES, RunStatus, Steer
-from tests.integration.workflows.stand_ins import TARGETS, StandIns, plan
+from tests.integration.workflows.stand_ins import TARGETS, BehindBreaker, StandIns, plan
 from tests.replay.ring import TestOnlyRing
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.failures import code_of, words_of
@@ -99,6 +108,23 @@ async def test_the_next_issuer_is_asked_when_the_first_stays_away(server: Workfl
     acts = StandIns(plan(), {"order/one": repeat(CaUnavailable("one is down."))})
     assert (await _renew(server, acts)).issuer == "two"
     assert "order/two" in acts.asked
+
+
+async def test_an_outage_of_a_minute_behind_an_open_breaker_ends_well_however_short_the_patience(
+    server: WorkflowEnvironment,
+) -> None:
+    acts = BehindBreaker(plan(issuers=("one",)))
+    assert (await _renew(server, acts)).issuer == "one"
+    assert acts.counted["order/one"] == 1
+    assert acts.refused
+
+
+async def test_the_next_issuer_is_asked_when_the_first_is_left_alone_for_longer_than_patience(
+    server: WorkflowEnvironment,
+) -> None:
+    acts = StandIns(plan(), {"order/one": repeat(DependencyOpen("one is left alone.", retry_after_s=60))})
+    assert (await _renew(server, acts)).issuer == "two"
+    assert acts.counted["order/one"] == 1 + math.ceil(REFUSED_PATIENCE_S / 60)
 
 
 async def test_a_lost_order_is_placed_anew_three_times_and_then_the_next_issuer_is_asked(

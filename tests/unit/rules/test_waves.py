@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.patience import attempts_within
+from rules.patience import REFUSED_PATIENCE_S, attempts_within, still_patient
 from rules.waves import waves
+from schemas.settings.dependencies import BreakerSettings
 
 names = st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=30)
 sizes = st.lists(st.integers(1, 10), min_size=1, max_size=5)
@@ -39,3 +40,11 @@ def test_patience_is_the_sum_of_the_pauses() -> None:
     assert attempts_within(1) == 2  # a pause of 1 s, then the second attempt
     assert attempts_within(3) == 3
     assert attempts_within(1 + 2 + 4 + 8 + 16 + 30) == 7
+
+
+@given(spent=st.floats(0, 10_000), patience=st.floats(0, 10_000))
+def test_refusals_alone_end_no_step_before_its_patience_nor_before_a_breaker_was_asked_twice(
+    spent: float, patience: float
+) -> None:
+    assert still_patient(spent, patience) == (spent < patience or spent < REFUSED_PATIENCE_S)
+    assert 2 * BreakerSettings().open_s < REFUSED_PATIENCE_S

@@ -1,0 +1,52 @@
+"""A port's object behind its dependency's breaker: whoever holds it needs to know nothing of the breaker.
+
+Every method of the port goes through the breaker, but those that are named: they ask nobody, or must not wait for
+anybody, like putting back what was switched.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+from clients.breakers.breaker import Breaker
+from clients.secrets import SecretSource
+
+T = TypeVar("T")
+
+VAULT: Final = "vault"
+
+
+def guarded(inner: T, breaker: Breaker, *, free: frozenset[str] = frozenset()) -> T:
+    """The same port; methods in `free` don't go through the breaker."""
+    return cast("T", _Guarded(inner, breaker, free))
+
+
+class _Guarded:
+    def __init__(self, inner: object, breaker: Breaker, free: frozenset[str]) -> None:
+        self._inner = inner
+        self._breaker = breaker
+        self._free = free
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        return value if name in self._free or not callable(value) else self._through(value)
+
+    def _through(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def asked(*given: Any, **named: Any) -> Any:
+            return self._breaker.call(lambda: method(*given, **named))
+
+        return asked
+
+
+class GuardedSecrets:
+    """A `SecretSource` that leaves Vault alone while its breaker is open; other references ask nobody."""
+
+    def __init__(self, source: SecretSource, breaker: Breaker) -> None:
+        self._source = source
+        self._breaker = breaker
+
+    def resolve(self, reference: str) -> bytes:
+        if reference.startswith("vault:"):
+            return self._breaker.call(lambda: self._source.resolve(reference))
+        return self._source.resolve(reference)
