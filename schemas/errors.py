@@ -106,6 +106,18 @@ NotAllowed = _error(
     "The requester may not do this.",
     "Ask someone whose role allows it; the policy file names them.",
 )
+NotAuthorized = _error(
+    "NotAuthorized",
+    Category.PERMISSION,
+    "The signed policy does not let the requester do this, or the request is not signed as it must be.",
+    "Ask someone who may, or sign the start with `--as NAME --key FILE`; `redoubt policy show` says who may what.",
+)
+PolicyRefused = _error(
+    "PolicyRefused",
+    Category.INPUT,
+    "The policy file can't be used, or it does not follow from the version that holds.",
+    "`redoubt policy check` names each line; `redoubt policy diff` shows what it would change.",
+)
 NotNow = _error(
     "NotNow",
     Category.CONFLICT,
@@ -136,6 +148,19 @@ OrderLost = _error(
     Category.DEPENDENCY,
     "The certificate authority no longer knows an order that it had taken.",
     "Nothing is to be done: a new order is placed.",
+)
+ChallengeNotVisible = _error(
+    "ChallengeNotVisible",
+    Category.DEPENDENCY,
+    "The record that proves control of a name is not on every authoritative name server yet; the CA was not asked.",
+    "It is tried again by itself; if it lasts, see why the named servers are behind.",
+    retryable=True,
+)
+DnsUpdateRefused = _error(
+    "DnsUpdateRefused",
+    Category.DEPENDENCY,
+    "The name server refused to write the record that proves control of a name.",
+    "Check the challenge's `update` in the settings, and what the name server lets its TSIG key change.",
 )
 AccountRefused = _error(
     "AccountRefused",

@@ -41,6 +41,9 @@ class Event(StrEnum):
     PAYLOAD_DECODED = "payload.decoded"
     CODEC_KEY_ROTATED = "codec.key_rotated"
     SWEEP_DECIDED = "sweep.decided"
+    AUTHORIZATION_ALLOWED = "authorization.allowed"
+    AUTHORIZATION_REFUSED = "authorization.refused"
+    POLICY_APPLIED = "policy.applied"
 
 
 class Entry(Contract):

@@ -4,6 +4,7 @@
 - `evidence`: INSERT only (triggers refuse the rest). A step's intent and outcome are rows here and nowhere else,
   so recording one is one INSERT; an outcome's row also holds the result, and its entry the result's hash.
 - `log`: where each evidence row stands in the Merkle log, once.
+- `policies`: the versions of the policy file, as they were signed; `requests`: the signed requests that were used.
 - `checkpoints`: what was signed, with the compact range that the next append goes on from.
 """
 
@@ -82,4 +83,20 @@ checkpoints = Table(
     Column("note", Text, nullable=False),
 )
 
-APPEND_ONLY = (evidence.name, log.name, checkpoints.name)
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("signatures", Text, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("nonce", Text, primary_key=True),
+    Column("used_by", Text, nullable=False),
+)
+
+APPEND_ONLY = (evidence.name, log.name, checkpoints.name, policies.name, requests.name)

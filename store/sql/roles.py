@@ -7,7 +7,9 @@ The triggers refuse changes to evidence, log and checkpoints to everybody. These
 - the sequencer reads evidence and appends to the log;
 - an auditor reads.
 
-None may create, alter or drop anything: `redoubt store migrate` runs as the owner.
+- a pool also reads the policy and takes signed requests, each once; it can't install a policy.
+
+None may create, alter or drop anything: `redoubt store migrate` and `redoubt policy apply` run as the owner.
 """
 
 POOL = "redoubt_pool"
@@ -23,16 +25,26 @@ STATEMENTS = (
     ),
     *(
         f"REVOKE ALL ON {table} FROM PUBLIC, {POOL}, {SEQUENCER}, {AUDITOR}"
-        for table in ("operations", "evidence", "log", "checkpoints", "alembic_version")
+        for table in (
+            "operations",
+            "evidence",
+            "log",
+            "checkpoints",
+            "policies",
+            "requests",
+            "alembic_version",
+        )
     ),
     # The ID of an evidence row is the database's to choose, so a pool may not name that column.
     f"GRANT SELECT, INSERT ({_COLUMNS}) ON evidence TO {POOL}",
     f"GRANT USAGE ON SEQUENCE evidence_id_seq TO {POOL}",
     f"GRANT SELECT, INSERT, UPDATE (undoing, closed) ON operations TO {POOL}",
     f"GRANT SELECT (evidence_id) ON log TO {POOL}",
+    f"GRANT SELECT ON policies TO {POOL}",
+    f"GRANT SELECT, INSERT ON requests TO {POOL}",
     f"GRANT SELECT ON evidence TO {SEQUENCER}",
     f"GRANT SELECT, INSERT ON log, checkpoints TO {SEQUENCER}",
-    f"GRANT SELECT ON operations, evidence, log, checkpoints TO {AUDITOR}",
+    f"GRANT SELECT ON operations, evidence, log, checkpoints, policies, requests TO {AUDITOR}",
     f"GRANT SELECT ON alembic_version TO {POOL}, {SEQUENCER}, {AUDITOR}",
 )
 

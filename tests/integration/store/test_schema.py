@@ -24,8 +24,10 @@ from store.sql.journal import SqlJournal
 from store.sql.log import SETTLE_LOCK, SqlLog
 from store.sql.migrations import HEAD, check_version, migrate
 from store.sql.models import metadata
+from store.sql.policies import SqlPolicies
 from store.sql.roles import AUDITOR, POOL, SEQUENCER, STATEMENTS, script
 
+READ_BY_AUDITORS = ("operations", "evidence", "log", "checkpoints", "policies", "requests")
 MIGRATE = "import sys; from store.sql.engine import connect; from store.sql.migrations import migrate; "
 
 
@@ -136,6 +138,9 @@ def test_a_pool_records_and_nothing_else(guarded: str, records_spool: Any) -> No
     assert not journal.in_log(operation, "a")
     journal.undo(operation, "why")
     journal.close(operation, "undone", {})
+    policies = SqlPolicies(engine)
+    assert policies.versions() == ()
+    assert policies.use("a" * 32, "w/1")
     check_version(engine)
     for statement in (
         "UPDATE evidence SET subject = ''",
@@ -149,6 +154,8 @@ def test_a_pool_records_and_nothing_else(guarded: str, records_spool: Any) -> No
         "SELECT * FROM checkpoints",
         "ALTER TABLE evidence DISABLE TRIGGER ALL",
         "DROP TABLE evidence",
+        "INSERT INTO policies VALUES (1, '', '', '')",
+        "DELETE FROM requests",
     ):
         assert denied(engine, statement), statement
     engine.dispose()
@@ -176,9 +183,9 @@ def test_an_auditor_reads_and_nothing_else(guarded: str) -> None:
     engine = as_role(guarded, AUDITOR)
     check_version(engine)
     with engine.connect() as connection:
-        for table in ("operations", "evidence", "log", "checkpoints"):
+        for table in READ_BY_AUDITORS:
             connection.execute(text(f"TABLE {table}"))
-    for table in ("operations", "evidence", "log", "checkpoints"):
+    for table in READ_BY_AUDITORS:
         assert denied(engine, f"INSERT INTO {table} TABLE {table}"), table
     engine.dispose()
 

@@ -1,0 +1,57 @@
+"""Policy versions and used requests on SQL: see `store.policies.PolicyRecords` for the promises."""
+
+from typing import Final
+
+from pydantic import TypeAdapter
+from sqlalchemy import Engine, select
+
+from schemas.errors import EvidenceUnavailable, PolicyRefused
+from schemas.evidence import Entry
+from schemas.policies import Signature
+from store.policies import Installed
+from store.sql.engine import reading, writing
+from store.sql.models import policies, requests
+from store.sql.rows import insert_evidence, insert_once
+
+_signatures: Final = TypeAdapter(tuple[Signature, ...])
+
+
+class SqlPolicies:
+    def __init__(self, engine: Engine) -> None:
+        self._engine: Final = engine
+
+    def versions(self) -> tuple[Installed, ...]:
+        with reading(self._engine, EvidenceUnavailable) as connection:
+            rows = connection.execute(select(policies).order_by(policies.c.version)).all()
+        return tuple(
+            Installed(
+                version=row.version,
+                sha256=row.sha256,
+                document=row.document,
+                signatures=_signatures.validate_json(row.signatures),
+            )
+            for row in rows
+        )
+
+    def install(self, installed: Installed, entry: Entry) -> bool:
+        row = {
+            "version": installed.version,
+            "sha256": installed.sha256,
+            "document": installed.document,
+            "signatures": _signatures.dump_json(installed.signatures).decode(),
+        }
+        with writing(self._engine) as connection:
+            if insert_once(connection, policies, row):
+                return insert_evidence(connection, entry)
+            there = select(policies.c.sha256).where(policies.c.version == installed.version)
+            if connection.execute(there).scalar() != installed.sha256:
+                raise PolicyRefused(
+                    f"Another version {installed.version} of the policy is installed already."
+                )
+        return False
+
+    def use(self, nonce: str, by: str) -> bool:
+        with writing(self._engine) as connection:
+            insert_once(connection, requests, {"nonce": nonce, "used_by": by})
+            used_by = connection.execute(select(requests.c.used_by).where(requests.c.nonce == nonce)).scalar()
+        return used_by == by
