@@ -73,6 +73,19 @@ class TlsCa:
         alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         return self._issue("server", dt.timedelta(days=1), ExtendedKeyUsageOID.SERVER_AUTH, alternative)
 
+    def answer(self, csr: bytes) -> bytes:
+        """The chain for a target's own request (PKCS#10, DER)."""
+        asked = x509.load_der_x509_csr(csr)
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        now = dt.datetime.now(dt.UTC)
+        public = asked.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        builder = self._builder(
+            named("server"), public, now - dt.timedelta(days=2), now + dt.timedelta(days=1)
+        )
+        issued = builder.add_extension(names, critical=False).sign(self.key, hashes.SHA256())
+        return issued.public_bytes(PEM)
+
     def client(self, name: str = "robot", ends_in: dt.timedelta = dt.timedelta(days=1)) -> Issued:
         alternative = x509.SubjectAlternativeName([x509.DNSName(f"{name}.clients.test")])
         return self._issue(name, ends_in, ExtendedKeyUsageOID.CLIENT_AUTH, alternative)

@@ -3,13 +3,18 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from clients.targets import Bundle, Fence
+from clients.targets.files import FilesTarget
 from clients.tls.counting import Counts
 from clients.tls.listener import ListenerContext
+from clients.x509 import X509Reader
 from schemas.errors import InvalidSettings
+from schemas.settings.targets import FilesTarget as FilesSettings
 from tests.integration.tls.conftest import Listener, Site, uvicorn_listener
 from tests.integration.tls.material import NAME, Client, Seen, TlsCa, named, pem_file, put
 from tests.integration.tls.test_walk import get, refused
@@ -17,13 +22,36 @@ from tests.integration.tls.test_walk import get, refused
 CLIENTS, ROTATIONS = 6, 5
 
 
+def files_target(folder: Path) -> FilesTarget:
+    folder.mkdir(mode=0o700)
+    given = {
+        "name": "api",
+        "directory": str(folder),
+        "reload": ["true"],
+        "verify": {"host": "127.0.0.1", "port": 1},
+        "keep_versions": 1,
+    }
+    return FilesTarget(FilesSettings.model_validate(given))
+
+
+def renew(target: FilesTarget, site: Site, number: int) -> str:
+    """Key, request, certificate, new version beside the old one, switch, and the old versions go."""
+    key_id, fence = f"{number:04x}", Fence(operation=f"operation-{number:04}", epoch=1)
+    chain = site.ca.answer(target.make_key(key_id, "EC-P256", (NAME,)))
+    version = X509Reader().read(chain).fingerprint
+    target.stage(Bundle(version=version, fullchain=chain, key_id=key_id, key_uri=None), fence)
+    target.switch(version, fence)
+    target.retire((), fence)
+    return version
+
+
 async def test_a_renewal_under_load_fails_no_handshake_and_cuts_no_request(
     site: Site, listener: Listener
 ) -> None:
-    """Renewed as a target does it; each client makes a new connection for each request."""
-    client, over = site.without, asyncio.Event()
+    """By the target that renewals use, to new keys; each client makes a new connection for each request."""
+    client, over, target = site.without, asyncio.Event(), files_target(site.folder / "renewed")
     shown: set[str] = set()
-    versions = {(site.folder / "api" / "current").readlink().name}
+    versions = {renew(target, site, 0)}
 
     async def all_shown() -> None:
         async with asyncio.timeout(60):
@@ -40,14 +68,13 @@ async def test_a_renewal_under_load_fails_no_handshake_and_cuts_no_request(
             served += 1
         return served
 
-    async with listener(site.tls()) as port:
+    tls = site.tls(certificates=[{"directory": str(site.folder / "renewed")}])
+    async with listener(tls) as port:
         load = [asyncio.create_task(asking(port)) for _ in range(CLIENTS)]
         try:
             await all_shown()
             for _ in range(ROTATIONS):
-                renewed = site.ca.server(NAME)
-                versions.add(renewed.fingerprint)
-                put(site.folder / "api", renewed)
+                versions.add(await asyncio.to_thread(renew, target, site, len(versions)))
                 await all_shown()
         finally:
             over.set()
