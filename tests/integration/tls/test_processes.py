@@ -1,0 +1,136 @@
+"""The processes as people run them, by TLS: the codec server, and a worker's health and metrics."""
+
+import asyncio
+import http.client
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.dev.process import Child, free_port, listening
+from tests.conftest import DevServer
+from tests.integration.tls.conftest import Site
+from tests.integration.tls.material import NAME, Client
+from tests.integration.tls.test_walk import REFUSED
+from tests.integration.workers.installation import Installation, install
+
+NARROW = """\
+openssl_conf = ours
+[ours]
+ssl_conf = settings
+[settings]
+system_default = narrow
+[narrow]
+Groups = X25519:P-256:P-384
+"""
+"""As docs/tls.md has it."""
+
+
+def tls(site: Site, clients: str) -> dict[str, Any]:
+    return site.tls(clients).model_dump(mode="json", exclude_none=True)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Installation:
+    return install(tmp_path / "house", f"127.0.0.1:{free_port()}")
+
+
+@pytest.fixture(autouse=True)
+def _house(tmp_path: Path) -> None:
+    (tmp_path / "house").mkdir()
+
+
+@pytest.fixture
+def codec_server(made: Installation, site: Site) -> Iterator[Child]:
+    """Open to others, as far as the settings go, and so by TLS; its groups are narrowed."""
+    made.document["codec_server"] = {
+        "host": "0.0.0.0",  # noqa: S104 - refused without TLS
+        "port": free_port(),
+        "metrics_port": free_port(),
+        "token": made.secret("token", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+        "tls": tls(site, "required"),
+    }
+    made.write()
+    (site.folder / "openssl.cnf").write_text(NARROW)
+    env = {"REDOUBT_CONFIG": str(made.file), "OPENSSL_CONF": str(site.folder / "openssl.cnf")}
+    argv = [sys.executable, "-m", "cli.main", "codec-server", "run"]
+    child = Child("codec-server", argv, made.folder / "codec-server.log", env)
+    child.start()
+    child.wait_until(lambda: listening(made.document["codec_server"]["port"]), 60, "ready")
+    yield child
+    child.kill()
+
+
+def scraped(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.usefixtures("codec_server")
+def test_the_codec_server_is_served_by_tls_to_who_shows_a_certificate(made: Installation, site: Site) -> None:
+    given = made.document["codec_server"]
+    assert site.client().get(given["port"], "/readyz").status == 200
+    for client in (site.without, site.stranger, Client(site.ca.root, newest=ssl.TLSVersion.TLSv1_2)):
+        with pytest.raises(REFUSED):
+            client.get(given["port"], "/readyz")
+    text = scraped(given["metrics_port"])
+    assert 'redoubt_tls_handshakes_total{listener="codec-server",resumed="no"} 1.0' in text
+    assert 'reason="no-client-certificate"} 1.0' in text
+    assert 'reason="old-tls-version"} 1.0' in text
+    assert f'redoubt_tls_certificate_not_after_seconds{{listener="codec-server",what="{NAME}"}}' in text
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+@pytest.mark.usefixtures("codec_server")
+def test_groups_are_narrowed_as_the_document_says(made: Installation, site: Site) -> None:
+    port = made.document["codec_server"]["port"]
+    client = site.folder / "shown.pem"
+    site.client()
+    shutil.copy(site.folder / "client.pem", client)
+
+    def offered(group: str) -> bool:
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", NAME, "-groups", group]
+        ended = subprocess.run(
+            [*argv, "-cert", str(client)],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        return b"TLS_AES_256_GCM_SHA384" in ended.stdout
+
+    assert [offered(group) for group in ("X25519", "P-256", "P-384")] == [True, True, True]
+    assert [offered(group) for group in ("P-521", "X448", "ffdhe2048")] == [False, False, False]
+
+
+async def test_a_workers_health_and_metrics_are_served_by_tls(
+    tmp_path: Path, site: Site, temporal_server: DevServer
+) -> None:
+    made = install(tmp_path / "house", temporal_server.address, temporal_server.namespace)
+    running = made.worker(
+        made.pool, tls=tls(site, "required"), health_host="127.0.0.1", metrics_port=free_port()
+    )
+
+    def ready() -> bool:
+        try:
+            return site.client().get(running.health_port, "/readyz").status == 200
+        except REFUSED:
+            return False
+
+    try:
+        running.child.start()
+        await asyncio.to_thread(running.child.wait_until, ready, 60, "ready")
+        text = site.client().get(running.health_port, "/metrics").body.decode()
+        assert f'redoubt_pool_up{{pool="{made.pool}"' in text
+        assert 'redoubt_tls_handshakes_total{listener="health",resumed="no"}' in text
+        for client in (site.without, site.stranger):
+            with pytest.raises(REFUSED):
+                client.get(running.health_port, "/metrics")
+    finally:
+        running.child.kill()
