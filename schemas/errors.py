@@ -118,6 +118,30 @@ PolicyRefused = _error(
     "The policy file can't be used, or it does not follow from the version that holds.",
     "`redoubt policy check` names each line; `redoubt policy diff` shows what it would change.",
 )
+NotApproved = _error(
+    "NotApproved",
+    Category.PERMISSION,
+    "What is to be done has not been approved as the signed policy asks for, so it was not begun.",
+    "Start the run again: it asks for approval. `redoubt approvals list` shows what waits, and for whom.",
+)
+ApprovalRefused = _error(
+    "ApprovalRefused",
+    Category.PERMISSION,
+    "An approver has rejected what was to be done, so nothing was begun.",
+    "Ask them why; start the run again when they agree.",
+)
+ApprovalExpired = _error(
+    "ApprovalExpired",
+    Category.CONFLICT,
+    "Not enough approvers have answered in time, so nothing was begun.",
+    "Start the run again: it asks anew. If it lasts, see whether enough approvers are named in the policy.",
+)
+VoteRefused = _error(
+    "VoteRefused",
+    Category.PERMISSION,
+    "A vote was not taken: its signature is not good, or it is not one that counts.",
+    "`redoubt approvals list` shows what waits, who can act and until when.",
+)
 NotNow = _error(
     "NotNow",
     Category.CONFLICT,
@@ -242,6 +266,12 @@ EvidenceUnavailable = _error(
     "The store of records did not take the intent, so the effect was not begun.",
     "It is tried again by itself; check the database with `redoubt doctor`.",
     retryable=True,
+)
+StillServed = _error(
+    "StillServed",
+    Category.CONFLICT,
+    "A certificate that is to be revoked is still held by a target, so it was not revoked.",
+    "See why its renewal did not replace it there, and start the revocation again; or start it with `replace: false`.",
 )
 IntentNotLogged = _error(
     "IntentNotLogged",

@@ -44,6 +44,12 @@ class Event(StrEnum):
     AUTHORIZATION_ALLOWED = "authorization.allowed"
     AUTHORIZATION_REFUSED = "authorization.refused"
     POLICY_APPLIED = "policy.applied"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_VOTED = "approval.voted"
+    APPROVAL_GRANTED = "approval.granted"
+    APPROVAL_REFUSED = "approval.refused"
+    APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_CONSUMED = "approval.consumed"
 
 
 class Entry(Contract):

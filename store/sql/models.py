@@ -5,6 +5,7 @@
   so recording one is one INSERT; an outcome's row also holds the result, and its entry the result's hash.
 - `log`: where each evidence row stands in the Merkle log, once.
 - `policies`: the versions of the policy file, as they were signed; `requests`: the signed requests that were used.
+- `approval_requests`, `approval_votes`, `approval_uses`: what is to be approved, who said what, what it was used for.
 - `checkpoints`: what was signed, with the compact range that the next append goes on from.
 """
 
@@ -99,4 +100,33 @@ requests = Table(
     Column("used_by", Text, nullable=False),
 )
 
-APPEND_ONLY = (evidence.name, log.name, checkpoints.name, policies.name, requests.name)
+approval_requests = Table(
+    "approval_requests",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("request", Text, nullable=False),
+)
+
+approval_votes = Table(
+    "approval_votes",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("vote", Text, nullable=False),
+    Column("received", Text, nullable=False),
+)
+
+approval_uses = Table(
+    "approval_uses",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("operation", Text, nullable=False),
+    Column("step", Text, nullable=False),
+)
+
+APPEND_ONLY = (
+    *(evidence.name, log.name, checkpoints.name, policies.name, requests.name),
+    *(approval_requests.name, approval_votes.name, approval_uses.name),
+)

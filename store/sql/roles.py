@@ -7,7 +7,8 @@ The triggers refuse changes to evidence, log and checkpoints to everybody. These
 - the sequencer reads evidence and appends to the log;
 - an auditor reads.
 
-- a pool also reads the policy and takes signed requests, each once; it can't install a policy.
+- a pool also reads the policy and takes signed requests, each once; it can't install a policy;
+  it records what is to be approved, the votes and their use, and changes none.
 
 None may create, alter or drop anything: `redoubt store migrate` and `redoubt policy apply` run as the owner.
 """
@@ -17,6 +18,7 @@ SEQUENCER = "redoubt_sequencer"
 AUDITOR = "redoubt_auditor"
 
 _COLUMNS = "operation, step, kind, subject, entry, result"
+_APPROVALS = ("approval_requests", "approval_votes", "approval_uses")
 
 STATEMENTS = (
     *(
@@ -32,6 +34,7 @@ STATEMENTS = (
             "checkpoints",
             "policies",
             "requests",
+            *_APPROVALS,
             "alembic_version",
         )
     ),
@@ -42,6 +45,8 @@ STATEMENTS = (
     f"GRANT SELECT (evidence_id) ON log TO {POOL}",
     f"GRANT SELECT ON policies TO {POOL}",
     f"GRANT SELECT, INSERT ON requests TO {POOL}",
+    f"GRANT SELECT, INSERT ON {', '.join(_APPROVALS)} TO {POOL}",
+    f"GRANT SELECT ON {', '.join(_APPROVALS)} TO {AUDITOR}",
     f"GRANT SELECT ON evidence TO {SEQUENCER}",
     f"GRANT SELECT, INSERT ON log, checkpoints TO {SEQUENCER}",
     f"GRANT SELECT ON operations, evidence, log, checkpoints, policies, requests TO {AUDITOR}",

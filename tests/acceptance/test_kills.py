@@ -33,6 +33,8 @@ UNDONE = (
 PASSED_BY = {point.partition(":")[0] for point in (*FIRST, *SECOND, *THIRD, *UNDONE)}
 
 ELSEWHERE = {
+    "approval.consumed": "a renewal that needs approval (test_approvals.py)",
+    "approval.stored": "a renewal that needs approval (test_approvals.py)",
     "decode.recorded": "the codec server",
     "certificate.revoked": "a renewal that revokes the previous certificate, and CertificateRevocation",
     "log.appended": "the sequencer",

@@ -27,7 +27,10 @@ from store.sql.models import metadata
 from store.sql.policies import SqlPolicies
 from store.sql.roles import AUDITOR, POOL, SEQUENCER, STATEMENTS, script
 
-READ_BY_AUDITORS = ("operations", "evidence", "log", "checkpoints", "policies", "requests")
+READ_BY_AUDITORS = (
+    *("operations", "evidence", "log", "checkpoints", "policies", "requests"),
+    *("approval_requests", "approval_votes", "approval_uses"),
+)
 MIGRATE = "import sys; from store.sql.engine import connect; from store.sql.migrations import migrate; "
 
 
@@ -155,6 +158,8 @@ def test_a_pool_records_and_nothing_else(guarded: str, records_spool: Any) -> No
         "ALTER TABLE evidence DISABLE TRIGGER ALL",
         "DROP TABLE evidence",
         "INSERT INTO policies VALUES (1, '', '', '')",
+        "DELETE FROM approval_votes",
+        "UPDATE approval_uses SET operation = ''",
         "DELETE FROM requests",
     ):
         assert denied(engine, statement), statement
