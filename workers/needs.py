@@ -35,6 +35,10 @@ def certificate_secrets(settings: Settings) -> Secrets:
             yield f"issuers.{name}.account_key", issuer.account_key
             if issuer.eab is not None:
                 yield f"issuers.{name}.eab.hmac_key", issuer.eab.hmac_key
+            yield from _present(f"issuers.{name}.next_account_key", issuer.next_account_key)
+    for name, challenge in settings.challenges.items():
+        update = getattr(challenge, "update", None)
+        yield from _present(f"challenges.{name}.update.secret", update.secret if update else None)
     for name in certificate_key_stores(settings):
         yield from _of_key_store(settings, name)
 

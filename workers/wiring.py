@@ -118,16 +118,21 @@ class Wiring:
 
             account_key = self.secrets().resolve(given.account_key)
             eab = None if given.eab is None else self.secrets().resolve(given.eab.hmac_key).decode()
-            return Acme(name, given, account_key, self.challenge(given.challenge), eab)
+            coming = given.next_account_key
+            following = None if coming is None else self.secrets().resolve(coming)
+            solver = self.challenge(given.challenge)
+            return Acme(name, given, account_key, solver, eab, next_account_pem=following)
         from clients.issuers.local import LocalCa
 
         return LocalCa(name, given, self.key_store(given.key_store))
 
     def challenge(self, name: str) -> "ChallengeSolver":
-        from clients.challenges.http01 import WebrootSolver
+        from workers.challenges import made
 
         given = _named(self.settings.challenges, name, "challenge")
-        return self._once.get(("challenge", name), lambda: WebrootSolver(Path(given.webroot)))
+        return self._once.get(
+            ("challenge", name), lambda: made(given, self.settings.resolver, self.secrets())
+        )
 
     def target(self, given: FilesTarget) -> "Target":
         from clients.targets.files import FilesTarget as Files

@@ -7,8 +7,10 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from clients.challenges import Proof
 from rules.points import reached
 from schemas.errors import CaRefused, DependencyUnavailable
 
@@ -24,20 +26,23 @@ class WebrootSolver:
     def __init__(self, webroot: Path) -> None:
         self._folder = webroot / _WELL_KNOWN
 
-    def publish(self, name: str, token: str, key_authorization: str) -> None:
-        path = self._path(token)
+    def publish(self, proof: Proof) -> None:
+        path = self._path(proof.token)
         try:
             self._make_folders()
-            self._write(path, key_authorization)
+            self._write(path, proof.key_authorization)
         except OSError as error:
             raise DependencyUnavailable(
-                f"The challenge for {name} can't be written below {self._folder}: {error.strerror}."
+                f"The challenge for {proof.name} can't be written below {self._folder}: {error.strerror}."
             ) from error
         reached("challenge.published")
 
-    def withdraw(self, name: str, token: str) -> None:  # noqa: ARG002 - the token names the file
+    def await_visible(self, proof: Proof, beat: Callable[[], None]) -> None:
+        """Nothing to wait for: the file is whole at once, and one web server shows it."""
+
+    def withdraw(self, proof: Proof) -> None:
         with contextlib.suppress(FileNotFoundError):
-            self._path(token).unlink()
+            self._path(proof.token).unlink()
 
     def _make_folders(self) -> None:
         """Readable for the web server's user whatever our umask; folders that are there stay as they are."""

@@ -6,9 +6,10 @@ All raise `CaUnavailable` (retryable, with the CA's Retry-After), `CaRefused`, `
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from schemas.contract import Contract
+from schemas.renewal_info import RenewalWindow
 from schemas.revocations import RevocationReason
 
 
@@ -16,6 +17,8 @@ class Order(Contract):
     url: str
     status: Literal["pending", "ready", "processing", "valid", "invalid"]
     problem: str = ""
+    replaces: bool = False
+    """Whether the CA was told, and took it, which certificate this order replaces."""
 
 
 class Issuer(Protocol):
@@ -42,3 +45,28 @@ class Issuer(Protocol):
 
     def trust_anchors(self) -> bytes:
         """PEM roots that its certificates chain to."""
+
+
+@runtime_checkable
+class SuggestsRenewal(Protocol):
+    """An issuer whose CA says when each certificate is to be renewed (RFC 9773)."""
+
+    def renewal_info(self, chain: bytes) -> RenewalWindow | None:
+        """The window of the leaf of this PEM chain; None if the CA offers none, or does not know the certificate.
+
+        Raises `CaUnavailable` when it could not be asked: then our own policy counts (`rules.renewal_info`).
+        """
+
+    def place_replacement(self, names: tuple[str, ...], replaced: bytes) -> Order:
+        """As `place_order`, naming the leaf of this PEM chain as replaced where the CA knows it and hears of it."""
+
+
+@runtime_checkable
+class Rehearses(Protocol):
+    """An issuer that can try everything at a CA whose certificates nobody trusts."""
+
+    def rehearse(self, names: tuple[str, ...], csr: bytes, beat: Callable[[], None]) -> None:
+        """Order, prove, finalize, check, and throw the certificate away.
+
+        Raises what the order itself would raise, `CertificateRejected`, and `InvalidSettings` without a directory.
+        """

@@ -1,94 +1,106 @@
-"""An ACME CA (RFC 8555): HTTP-01, external account binding, and steps that may be taken again after a crash.
+"""An ACME CA (RFC 8555), its steps such that each may be taken again after a crash.
 
-- The account is found or made once a process by its key, so a lost answer to newAccount costs nothing; a CA that
-  has forgotten it gets it anew.
 - An order is read before it is acted on: a challenge is answered only while it is pending, a CSR is sent only while
   the order is ready. A POST whose answer is lost is never repeated blindly.
+- All proofs of an order are published, and visible, before the CA is asked to look at the first.
+- An order says which certificate it replaces (RFC 9773, 5) only where this CA knows that one; a CA that refuses to
+  hear of it gets the order without.
 - The library's fixed pauses are not used: we poll at the CA's Retry-After, beat at each look and while we wait, and
   end by a deadline.
 """
 
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from acme import challenges, messages
+from acme import messages
 from acme.client import ClientV2
 from acme.errors import ConflictError
-from acme.errors import Error as AcmeError
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from josepy.errors import Error as JoseError
-from josepy.jwa import ES256, ES384, RS256, JWASignature
-from josepy.jwk import JWK, JWKEC, JWKRSA
+from josepy.json_util import field
 
 from clients.challenges import ChallengeSolver
 from clients.issuers import Order
-from clients.issuers.acme_network import Network, in_words, retry_after, translated
+from clients.issuers.acme_account import Account, account_key
+from clients.issuers.acme_chains import preferred
+from clients.issuers.acme_network import code_of, in_words, retry_after
+from clients.issuers.acme_proofs import Asked, Ready, asked
+from clients.issuers.acme_rehearsal import rehearse
+from clients.issuers.acme_renewal_info import RenewalInformation
+from clients.issuers.acme_rollover import roll_over
 from rules.points import reached
-from schemas.errors import (
-    CaRefused,
-    CaUnavailable,
-    InvalidReference,
-    InvalidSettings,
-    OrderInvalid,
-    OrderLost,
-    RedoubtError,
-)
+from schemas.errors import CaRefused, CaUnavailable, InvalidSettings, OrderInvalid, RedoubtError
+from schemas.renewal_info import RenewalWindow
 from schemas.settings import issuers
+from schemas.settings.names import is_address
 
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _BEAT_S = 1.0
-_ALGORITHMS = {256: ES256, 384: ES384}
+_NOT_REPLACED = {"alreadyReplaced", "malformed", "unauthorized"}
 
 
 class AcmeIssuer:
-    """The port `Issuer`; each thread has a connection and a stock of nonces of its own."""
+    """The ports `Issuer`, `SuggestsRenewal` and `Rehearses`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings, and the secrets that they name
         self,
         name: str,
         given: issuers.AcmeIssuer,
-        account_key: bytes,
+        account_pem: bytes,
         solver: ChallengeSolver,
         eab_key: str | None = None,
+        *,
+        next_account_pem: bytes | None = None,
     ) -> None:
-        """`account_key` is PKCS#8 PEM; `eab_key` as the CA gave it, base64url without padding."""
+        """The account's keys are PKCS#8 PEM; `eab_key` as the CA gave it, base64url without padding."""
         self.name = name
         self._given = given
-        self._key, self._algorithm = _account_key(account_key)
+        self._account_pem, self._eab_key = account_pem, eab_key
+        self._key = account_key(account_pem)
+        pems = () if next_account_pem is None else (next_account_pem,)
+        self._account = Account(name, given, (self._key, *map(account_key, pems)), eab_key)
+        self._renewals = RenewalInformation(self._account)
         self._solver = solver
-        self._eab_key = eab_key
-        self._account: messages.RegistrationResource | None = None
-        self._registering = threading.Lock()
-        self._threads = threading.local()
 
     # --- the port -------------------------------------------------------------------------------------
 
     def place_order(self, names: tuple[str, ...]) -> Order:
-        wanted = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names]
+        return self._placed(names, None)
 
-        def ask(client: ClientV2) -> Order:
-            response = client._post(client.directory["newOrder"], messages.NewOrder(identifiers=wanted))  # noqa: SLF001 - the library's own new_order hides the URL until it has asked for every authorization
-            return _order(response.headers["Location"], messages.Order.from_json(response.json()))
+    def place_replacement(self, names: tuple[str, ...], replaced: bytes) -> Order:
+        try:
+            known = self._renewals.replaceable(replaced)
+        except CaUnavailable:
+            known = None  # its renewal information is a service of its own: without it the order works too
+        return self._placed(names, known)
 
-        placed: Order = self._ask(ask)
-        reached("order.placed")
-        return placed
+    def renewal_info(self, chain: bytes) -> RenewalWindow | None:
+        return self._renewals.window(chain)
 
     def order(self, url: str) -> Order:
         return _order(url, self._read(url))
 
     def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
-        for authorization in self._read(url).authorizations:
-            self._authorize(authorization, beat)
+        wanted = [self._asked(one, self._authorization(one)[0]) for one in self._read(url).authorizations]
+        for one in wanted:
+            if one.status != messages.STATUS_PENDING:
+                self._solver.withdraw(one.proof)  # an attempt that was killed may have left it
+        pending = [one for one in wanted if one.status == messages.STATUS_PENDING]
+        for one in pending:
+            self._solver.publish(one.proof)
+        for one in pending:
+            self._solver.await_visible(one.proof, beat)
+        try:
+            self._have_it_looked_at(pending, beat)
+        except OrderInvalid:
+            self._withdraw(pending)
+            raise
+        # Only settled ones: an attempt that is cut short must leave to the CA what it is about to look at.
+        self._withdraw(pending)
         return self._until(url, {"pending"}, beat)
 
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
@@ -103,7 +115,7 @@ class AcmeIssuer:
         where = self._read(url).certificate
         if where is None:
             raise OrderInvalid(f"{self.name} has issued nothing for this order.")
-        chain: bytes = self._ask(lambda client: client._post_as_get(where).content)  # noqa: SLF001 - the library fetches a certificate only while it polls
+        chain: bytes = self._ask(lambda client: self._chain(client, where))
         reached("certificate.downloaded")
         return chain
 
@@ -122,32 +134,44 @@ class AcmeIssuer:
             )
         return "".join(ssl.DER_cert_to_PEM_cert(root) for root in roots).encode("ascii")
 
+    def rehearse(self, names: tuple[str, ...], csr: bytes, beat: Callable[[], None]) -> None:
+        rehearse(self._staging(), names, csr, beat)
+
+    def _staging(self) -> "AcmeIssuer":
+        given = self._given
+        if given.staging_directory is None:
+            raise InvalidSettings(f"issuers.{self.name}.staging_directory is missing: there is no rehearsal.")
+        staged = given.model_copy(
+            update={
+                "directory": given.staging_directory,
+                "trust_file": given.staging_trust_file,
+                "preferred_chain": None,
+            }
+        )
+        return AcmeIssuer(f"{self.name} (staging)", staged, self._account_pem, self._solver, self._eab_key)
+
+    def change_account_key(self, new_pem: bytes) -> bool:
+        """Give the account this key; True if it was done now. Again, after a kill at any line: it is finished."""
+        return roll_over(self._account, self._key, account_key(new_pem))
+
     # --- authorizations -------------------------------------------------------------------------------
 
-    def _authorize(self, url: str, beat: Callable[[], None]) -> None:
-        body, _ = self._authorization(url)
-        challenge = next((one for one in body.challenges if isinstance(one.chall, challenges.HTTP01)), None)
-        if body.status != messages.STATUS_PENDING:
-            if challenge is not None:  # an attempt that was killed may have left its answer
-                self._solver.withdraw(body.identifier.value, challenge.chall.encode("token"))
-            if body.status == messages.STATUS_VALID:
-                return
+    def _asked(self, url: str, body: messages.Authorization) -> Asked:
+        if body.status not in (messages.STATUS_PENDING, messages.STATUS_VALID):
             raise self._invalid(body)
-        if challenge is None:
-            raise OrderInvalid(f"{self.name} offers no {self._solver.kind} for {body.identifier.value}.")
-        response, validation = challenge.chall.response_and_validation(self._key)
-        name, token = body.identifier.value, challenge.chall.encode("token")
-        self._solver.publish(name, token, validation)
-        if challenge.status == messages.STATUS_PENDING:
-            self._ask(lambda client: client.answer_challenge(challenge, response))
-            reached("challenge.answered")
-        try:
-            self._until_seen(url, beat)
-        except OrderInvalid:
-            self._solver.withdraw(name, token)
-            raise
-        # Only a settled authorization: an attempt that is cut short must leave to the CA what it is about to look at.
-        self._solver.withdraw(name, token)
+        return asked(url, body, self._solver.kind, self._account.key(), self._account.url())
+
+    def _have_it_looked_at(self, pending: list[Asked], beat: Callable[[], None]) -> None:
+        for one in pending:
+            if one.challenge.status == messages.STATUS_PENDING:
+                self._ask(partial(_answer, one.challenge.uri))
+                reached("challenge.answered")
+        for one in pending:
+            self._until_seen(one.url, beat)
+
+    def _withdraw(self, asked_for: list[Asked]) -> None:
+        for one in asked_for:
+            self._solver.withdraw(one.proof)
 
     def _until_seen(self, url: str, beat: Callable[[], None]) -> None:
         for wait in self._pauses(beat):
@@ -159,8 +183,8 @@ class AcmeIssuer:
             wait(pause)
 
     def _authorization(self, url: str) -> tuple[messages.Authorization, float | None]:
-        response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as above
-        return self._parsed(messages.Authorization, response), retry_after(response)
+        response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as below
+        return self._account.parsed(messages.Authorization, response), retry_after(response)
 
     def _invalid(self, body: messages.Authorization) -> RedoubtError:
         said = [in_words(one.error) for one in body.challenges if one.error is not None]
@@ -170,16 +194,38 @@ class AcmeIssuer:
 
     # --- orders ---------------------------------------------------------------------------------------
 
+    def _placed(self, names: tuple[str, ...], replaces: str | None) -> Order:
+        wanted = [messages.Identifier(typ=_identifier(name), value=name) for name in names]
+
+        def ask(client: ClientV2) -> Order:
+            self._refuse_unknown_profile(client.directory)
+            try:
+                return self._sent(client, wanted, replaces)
+            except (ConflictError, messages.Error) as error:
+                if replaces is None or not _about_replacement(error):
+                    raise
+                return self._sent(client, wanted, None)
+
+        placed: Order = self._ask(ask)
+        reached("order.placed")
+        return placed
+
+    def _sent(self, client: ClientV2, wanted: list[messages.Identifier], replaces: str | None) -> Order:
+        new = _NewOrder(identifiers=wanted, profile=self._given.profile, replaces=replaces)
+        response = client._post(client.directory["newOrder"], new)  # noqa: SLF001 - the library's own new_order hides the URL until it has asked for every authorization
+        placed = _order(response.headers["Location"], messages.Order.from_json(response.json()))
+        return placed.model_copy(update={"replaces": replaces is not None})
+
     def _read(self, url: str) -> messages.Order:
-        response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as above
-        body: messages.Order = self._parsed(messages.Order, response)
+        response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as below
+        body: messages.Order = self._account.parsed(messages.Order, response)
         return body
 
     def _until(self, url: str, unsettled: set[str], beat: Callable[[], None]) -> Order:
         """Wait until the order has left these states; an invalid one raises what the CA says of it."""
         for wait in self._pauses(beat):
             response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as above
-            order: Order = _order(url, self._parsed(messages.Order, response))
+            order: Order = _order(url, self._account.parsed(messages.Order, response))
             if order.status == "invalid":
                 raise OrderInvalid(
                     f"{self.name} declared the order invalid: {order.problem or 'no reason given'}."
@@ -198,84 +244,42 @@ class AcmeIssuer:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         raise CaUnavailable(f"{self.name} did not decide within {self._given.poll_timeout_s:.0f} s.")
 
-    # --- the account, and asking ----------------------------------------------------------------------
+    def _refuse_unknown_profile(self, directory: messages.Directory) -> None:
+        offered = getattr(directory.meta, "profiles", None) or {}
+        if self._given.profile is not None and self._given.profile not in offered:
+            raise InvalidSettings(
+                f"issuers.{self.name}.profile names a profile that the CA does not offer; it offers: "
+                f"{', '.join(sorted(offered)) or 'none'}."
+            )
+
+    def _chain(self, client: ClientV2, url: str) -> bytes:
+        response = client._post_as_get(url)  # noqa: SLF001 - the library fetches a certificate only while it polls
+        first: bytes = response.content
+        if self._given.preferred_chain is None:
+            return first
+        links = client._get_links(response, "alternate")  # noqa: SLF001 - as above
+        others = (partial(lambda link: client._post_as_get(link).content, link) for link in links)  # noqa: SLF001 - as above
+        return preferred(first, others, self._given.preferred_chain)
 
     def _ask(self, question: Callable[[ClientV2], Any]) -> Any:
-        """Put one question, with an account; once more if the CA has forgotten the account meanwhile."""
-        client = self._client()
-        try:
-            with self._translating(self._network):
-                return question(client)
-        except _Forgotten:
-            with self._registering:
-                if client.net.account is self._account:
-                    self._account = None
-            client = self._client()
-            with self._translating(self._network, again=True):
-                return question(client)
-
-    @property
-    def _network(self) -> Network:
-        network: Network = self._threads.network
-        return network
-
-    def _client(self) -> ClientV2:
-        client: ClientV2 | None = getattr(self._threads, "client", None)
-        if client is None:
-            network = Network(self.name, self._key, self._algorithm, self._given.ca_file)
-            client = ClientV2(self._directory(network), network)
-            self._threads.client, self._threads.network = client, network
-        with self._registering:
-            if self._account is None:
-                client.net.account = None
-                with self._translating(self._network, again=True):
-                    self._account = self._register(client)
-            client.net.account = self._account
-        return client
-
-    def _directory(self, network: Network) -> messages.Directory:
-        try:
-            with self._translating(network, again=True):
-                return ClientV2.get_directory(self._given.directory, network)
-        except OrderLost:
-            raise CaRefused(f"There is no ACME directory at {self._given.directory}.") from None
-
-    def _register(self, client: ClientV2) -> messages.RegistrationResource:
-        new = messages.NewRegistration(
-            contact=tuple(self._given.contact),
-            terms_of_service_agreed=True,
-            external_account_binding=self._binding(client.directory),
-        )
-        try:
-            return client.new_account(new)
-        except ConflictError as existing:
-            return messages.RegistrationResource(uri=existing.location, body=messages.Registration())
-
-    def _binding(self, directory: messages.Directory) -> Any:
-        if self._given.eab is None or self._eab_key is None:
-            return None
-        return messages.ExternalAccountBinding.from_data(
-            self._key.public_key(), self._given.eab.key_id, self._eab_key, directory
-        )
-
-    @contextmanager
-    def _translating(self, network: Network, *, again: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except (AcmeError, JoseError, ValueError, KeyError) as error:
-            if not again and isinstance(error, messages.Error) and error.code == "accountDoesNotExist":
-                raise _Forgotten from error
-            raise translated(self.name, error, network.status) from error
-
-    def _parsed(self, kind: Any, response: Any) -> Any:
-        try:
-            return kind.from_json(response.json())
-        except (JoseError, ValueError) as error:
-            raise CaUnavailable(f"{self.name} sent an answer that is not ACME's.") from error
+        return self._account.ask(question)
 
 
-class _Forgotten(Exception):  # noqa: N818 - handled where it is raised from
-    """The CA does not know our account any more."""
+class _NewOrder(messages.NewOrder):
+    replaces: str | None = field("replaces", omitempty=True)
+
+
+def _about_replacement(error: Exception) -> bool:
+    """409 is alreadyReplaced; the others say that the CA sees no predecessor in what was named."""
+    return isinstance(error, ConflictError) or code_of(error) in _NOT_REPLACED
+
+
+def _identifier(name: str) -> messages.IdentifierType:
+    return messages.IDENTIFIER_IP if is_address(name) else messages.IDENTIFIER_FQDN
+
+
+def _answer(url: str, client: ClientV2) -> None:
+    client._post(url, Ready())  # noqa: SLF001 - the library's own knows no answer to a kind that it does not know
 
 
 def _finalize(name: str, client: ClientV2, url: str, request: messages.CertificateRequest) -> None:
@@ -302,15 +306,3 @@ def _rest(pause: float, deadline: float, beat: Callable[[], None], said: float |
     while (left := end - time.monotonic()) > 0:
         beat()
         time.sleep(min(left, _BEAT_S))
-
-
-def _account_key(pem: bytes) -> tuple[JWK, JWASignature]:
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise InvalidReference("The ACME account key is not an unencrypted PKCS#8 PEM.") from error
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size in _ALGORITHMS:
-        return JWKEC(key=key), _ALGORITHMS[key.curve.key_size]
-    if isinstance(key, rsa.RSAPrivateKey):
-        return JWKRSA(key=key), RS256
-    raise InvalidReference("The ACME account key is neither P-256, P-384 nor RSA.")

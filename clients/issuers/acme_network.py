@@ -13,6 +13,7 @@ from typing import Any, Final
 import requests
 from acme import messages
 from acme.client import ClientNetwork
+from josepy.errors import Error as JoseError
 from josepy.jwa import JWASignature
 from josepy.jwk import JWK
 
@@ -61,8 +62,10 @@ class Network(ClientNetwork):
             raise CaUnavailable(f"{self.name} could not be reached ({type(error).__name__}).") from error
         self.status = response.status_code
         if self.status == _TOO_MANY or self.status >= _SERVER_ERROR:
+            said = _problem_of(response)
             raise CaUnavailable(
-                f"{self.name} answered with status {self.status}.", retry_after_s=retry_after(response)
+                f"{self.name} answered with status {self.status}{said and f': {said}'}.",
+                retry_after_s=retry_after(response),
             )
         return response
 
@@ -105,30 +108,43 @@ class Network(ClientNetwork):
         raise CaUnavailable(f"{self.name} refused {NONCE_TRIES} nonces in a row.")
 
 
-def retry_after(response: requests.Response) -> float | None:
+def retry_after(response: requests.Response, longest_s: float = LONGEST_WAIT_S) -> float | None:
     """Seconds to wait (RFC 9110, 10.2.3), bounded; None if the CA does not say."""
     said = response.headers.get("Retry-After", "")
-    if said.isdigit():
-        return min(float(said), LONGEST_WAIT_S)
+    if said.isascii() and said.isdigit():
+        return min(float(said), longest_s)
     try:
         until = email.utils.parsedate_to_datetime(said).timestamp()
     except (TypeError, ValueError):
         return None
-    return max(0.0, min(until - time.time(), LONGEST_WAIT_S))
+    return max(0.0, min(until - time.time(), longest_s))
 
 
 def translated(name: str, error: Exception, status: int) -> RedoubtError:
     """What the CA's problem document (RFC 8555, 6.7), or the library's own complaint, means for us."""
-    if status == _NOT_FOUND and getattr(error, "code", "") != "accountDoesNotExist":
+    if status == _NOT_FOUND and code_of(error) != "accountDoesNotExist":
         return OrderLost(f"{name} no longer knows what it was asked about.")
     if not isinstance(error, messages.Error):
         return CaUnavailable(f"{name} sent an answer that is not ACME's ({type(error).__name__}).")
-    code, said = error.code or "", in_words(error)
+    code, said = code_of(error), in_words(error)
     if code in _ACCOUNT:
         return AccountRefused(f"{name} refuses the account: {said}.")
     if code in _LATER:
         return CaUnavailable(f"{name}: {said}.")
     return (OrderInvalid if code in _ORDER else CaRefused)(f"{name}: {said}.")
+
+
+def code_of(error: object) -> str:
+    """The name of the ACME error (RFC 8555, 6.7); empty for anything else. The library knows but some of them."""
+    said = error.typ if isinstance(error, messages.Error) else ""
+    return said.removeprefix(messages.ERROR_PREFIX) if said.startswith(messages.ERROR_PREFIX) else ""
+
+
+def _problem_of(response: requests.Response) -> str:
+    try:
+        return in_words(messages.Error.from_json(response.json()))
+    except (JoseError, ValueError, AttributeError):
+        return ""
 
 
 def in_words(error: messages.Error) -> str:

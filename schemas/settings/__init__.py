@@ -10,10 +10,12 @@ from pydantic import Field, model_validator
 
 from schemas.contract import Contract
 from schemas.settings.certificates import CertificateSettings
+from schemas.settings.challenges import ChallengeSettings, unprovable
 from schemas.settings.dependencies import BreakerSettings, EgressSettings, ResolverSettings
-from schemas.settings.issuers import AcmeIssuer, IssuerSettings, WebrootChallenge
+from schemas.settings.issuers import AcmeIssuer, IssuerSettings
 from schemas.settings.key_stores import KeyStoreSettings
 from schemas.settings.names import Name
+from schemas.settings.policies import PolicySettings
 from schemas.settings.processes import PoolSettings, ScheduleSettings, TelemetrySettings
 from schemas.settings.records import EvidenceSettings, StoreSettings
 from schemas.settings.temporal import CodecServerSettings, CodecSettings, TemporalSettings
@@ -34,7 +36,7 @@ class Settings(Contract):
         default_factory=dict, description="Where private keys live."
     )
     issuers: dict[Name, IssuerSettings] = Field(default_factory=dict, description="Who issues certificates.")
-    challenges: dict[Name, WebrootChallenge] = Field(
+    challenges: dict[Name, ChallengeSettings] = Field(
         default_factory=dict, description="How names are validated."
     )
     certificates: dict[Name, CertificateSettings] = Field(
@@ -49,6 +51,7 @@ class Settings(Contract):
     resolver: ResolverSettings = Field(
         default=ResolverSettings(), description="Which name servers are asked for CAA records."
     )
+    policy: PolicySettings = Field(default=PolicySettings(), description="Who may do what.")
     pools: dict[Name, PoolSettings] = Field(default_factory=dict, description="How worker pools run.")
     schedules: dict[Name, ScheduleSettings] = Field(
         default_factory=dict, description="What starts by itself."
@@ -72,8 +75,15 @@ class Settings(Contract):
         for name, certificate in self.certificates.items():
             for issuer_name in certificate.issuers:
                 known(f"certificates.{name}.issuers", issuer_name, self.issuers)
+                wrong += self._not_provable(name, certificate.names, issuer_name)
             if certificate.key.holder != "target":
                 known(f"certificates.{name}.key.holder", certificate.key.holder, self.key_stores)
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+    def _not_provable(self, certificate: str, names: tuple[str, ...], issuer_name: str) -> list[str]:
+        issuer = self.issuers.get(issuer_name)
+        challenge = self.challenges.get(issuer.challenge) if isinstance(issuer, AcmeIssuer) else None
+        why = None if challenge is None else unprovable(names, challenge.kind)
+        return [] if why is None else [f"certificates.{certificate}.names {why} (of issuer {issuer_name})"]

@@ -1,4 +1,4 @@
-"""Who issues certificates, and how control of a name is shown to them."""
+"""Who issues certificates."""
 
 from typing import Annotated, Literal
 
@@ -18,6 +18,9 @@ class AcmeIssuer(Contract):
     kind: Literal["acme"]
     directory: str = Field(pattern=r"^https://", description="The ACME directory (RFC 8555).")
     account_key: SecretRef = Field(description="PKCS#8 PEM of the account's P-256 key.")
+    next_account_key: SecretRef | None = Field(
+        default=None, description="While the account's key is changed: the key that it changes to."
+    )
     contact: tuple[str, ...] = Field(default=(), description="Where the CA writes to: mailto:…")
     ca_file: Path | None = Field(
         default=None, description="Trust for the directory's own TLS, if not the system's."
@@ -27,6 +30,22 @@ class AcmeIssuer(Contract):
     )
     eab: ExternalAccountBinding | None = Field(default=None, description="Where the CA asks for one.")
     challenge: Name = Field(description="Which of `challenges` proves control.")
+    profile: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Which of the CA's profiles is ordered; None: the CA chooses.",
+    )
+    preferred_chain: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Common name of the issuer that the chain shall end with, where the CA offers several.",
+    )
+    staging_directory: str | None = Field(
+        default=None, pattern=r"^https://", description="The CA's directory for rehearsals."
+    )
+    staging_trust_file: Path | None = Field(
+        default=None, description="Roots that what the rehearsal's CA issues must chain to."
+    )
     poll_timeout_s: PositiveFloat = Field(
         default=120.0, description="How long each step of an order may take."
     )
@@ -41,8 +60,3 @@ class LocalIssuer(Contract):
 
 
 IssuerSettings = Annotated[AcmeIssuer | LocalIssuer, Field(discriminator="kind")]
-
-
-class WebrootChallenge(Contract):
-    kind: Literal["http-01"]
-    webroot: Path = Field(description="Folder that a web server serves on port 80 of every name.")

@@ -9,6 +9,7 @@ import pytest
 
 from cli.dev.process import free_port
 from cli.dev.servers import EAB_HMAC_KEY, EAB_KEY_ID, Pebble, PebblePorts, pebble
+from clients.challenges import Proof
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
 from schemas.errors import AccountRefused, CaRefused, CaUnavailable, InvalidReference, OrderInvalid, OrderLost
@@ -24,10 +25,13 @@ class Nowhere:
 
     kind = "http-01"
 
-    def publish(self, name: str, token: str, key_authorization: str) -> None:
+    def publish(self, proof: Proof) -> None:
         """Show it to nobody."""
 
-    def withdraw(self, name: str, token: str) -> None:
+    def await_visible(self, proof: Proof, beat: Callable[[], None]) -> None:
+        """It never is."""
+
+    def withdraw(self, proof: Proof) -> None:
         """Nothing was shown."""
 
 

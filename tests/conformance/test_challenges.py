@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.challenges import Proof
 from clients.challenges.http01 import WebrootSolver
 from schemas.errors import CaRefused, DependencyUnavailable
 
@@ -24,26 +25,26 @@ def shown(webroot: Path) -> dict[str, str]:
 
 def test_it_is_shown_where_the_ca_looks_and_taken_away(solver: WebrootSolver, tmp_path: Path) -> None:
     assert solver.kind == "http-01"
-    solver.publish("www.example.com", TOKEN, f"{TOKEN}.thumbprint")
+    solver.publish(Proof("www.example.com", TOKEN, f"{TOKEN}.thumbprint"))
     assert shown(tmp_path) == {TOKEN: f"{TOKEN}.thumbprint"}
-    solver.withdraw("www.example.com", TOKEN)
+    solver.withdraw(Proof("www.example.com", TOKEN))
     assert shown(tmp_path) == {}
 
 
 def test_again_is_no_error(solver: WebrootSolver, tmp_path: Path) -> None:
-    solver.withdraw("www.example.com", TOKEN)
+    solver.withdraw(Proof("www.example.com", TOKEN))
     for _ in range(2):
-        solver.publish("www.example.com", TOKEN, "one")
+        solver.publish(Proof("www.example.com", TOKEN, "one"))
     assert shown(tmp_path) == {TOKEN: "one"}
     for _ in range(2):
-        solver.withdraw("www.example.com", TOKEN)
+        solver.withdraw(Proof("www.example.com", TOKEN))
     assert shown(tmp_path) == {}
 
 
 def test_the_web_server_may_read_it_whatever_our_umask(solver: WebrootSolver, tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        solver.publish("www.example.com", TOKEN, "one")
+        solver.publish(Proof("www.example.com", TOKEN, "one"))
     finally:
         os.umask(before)
     assert (tmp_path / WELL_KNOWN / TOKEN).stat().st_mode & 0o777 == 0o644
@@ -53,7 +54,7 @@ def test_the_web_server_may_read_it_whatever_our_umask(solver: WebrootSolver, tm
 
 def test_many_at_once_do_not_meet(solver: WebrootSolver, tmp_path: Path) -> None:
     def publish(number: int) -> None:
-        solver.publish("www.example.com", f"token-{number % 5}", f"value-{number % 5}")
+        solver.publish(Proof("www.example.com", f"token-{number % 5}", f"value-{number % 5}"))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(publish, range(100)))
@@ -68,16 +69,16 @@ def test_a_token_that_is_no_base64url_leads_nowhere(
     solver: WebrootSolver, tmp_path: Path, token: str
 ) -> None:
     with pytest.raises(CaRefused, match="base64url"):
-        solver.publish("n", token, "value")
+        solver.publish(Proof("n", token, "value"))
     with pytest.raises(CaRefused, match="base64url"):
-        solver.withdraw("n", token)
+        solver.withdraw(Proof("n", token))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_link_in_the_way_is_replaced_and_not_followed(solver: WebrootSolver, tmp_path: Path) -> None:
     (tmp_path / WELL_KNOWN).mkdir(parents=True)
     (tmp_path / WELL_KNOWN / TOKEN).symlink_to(tmp_path / "elsewhere")
-    solver.publish("www.example.com", TOKEN, "one")
+    solver.publish(Proof("www.example.com", TOKEN, "one"))
     assert shown(tmp_path) == {TOKEN: "one"}
     assert not (tmp_path / "elsewhere").exists()
 
@@ -85,4 +86,4 @@ def test_a_link_in_the_way_is_replaced_and_not_followed(solver: WebrootSolver, t
 def test_a_web_root_that_can_not_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DependencyUnavailable, match=r"www\.example\.com"):
-        WebrootSolver(tmp_path / "file").publish("www.example.com", TOKEN, "one")
+        WebrootSolver(tmp_path / "file").publish(Proof("www.example.com", TOKEN, "one"))
