@@ -8,10 +8,15 @@
 
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from temporalio.common import MetricMeter
 
+from rules.certificates import due_at
 from schemas.certificates import CertificateFacts, SweepFindings
+from schemas.settings.certificates import RenewalPolicy
+
+_OUTCOMES: Final = ("renewed", "undone")
 
 
 class Measures:
@@ -20,6 +25,10 @@ class Measures:
     def __init__(self, meter: MetricMeter = MetricMeter.noop) -> None:
         self._ends = meter.create_gauge(
             "redoubt_certificate_not_after_seconds", "When the certificate on a target ends (Unix time)."
+        )
+        self._due = meter.create_gauge(
+            "redoubt_certificate_due_seconds",
+            "When the certificate on a target is to be renewed (Unix time).",
         )
         self._closed_at = meter.create_gauge(
             "redoubt_certificate_last_renewal_seconds", "When a renewal last ended so (Unix time)."
@@ -36,12 +45,21 @@ class Measures:
         self._swept_at = meter.create_gauge("redoubt_certificate_sweep_seconds", "When a sweep last looked.")
         self._found = meter.create_gauge("redoubt_certificates_found", "What the last sweep found, by state.")
 
-    def held(self, certificate: str, held: Mapping[str, CertificateFacts | None]) -> None:
+    def held(
+        self, certificate: str, held: Mapping[str, CertificateFacts | None], policy: RenewalPolicy
+    ) -> None:
         """What each target holds; nothing is shown for a target that holds none."""
         for target, facts in held.items():
             if facts is not None:
                 labels = {"certificate": certificate, "target": target}
                 self._ends.set(int(facts.not_after.timestamp()), labels)
+                due = due_at(facts.not_before, facts.not_after, policy)
+                self._due.set(int(due.timestamp()), labels)
+                # An increase is seen only of a series that is there: it begins with 0.
+                self._switches.add(0, labels)
+                self._unverified.add(0, labels)
+        for outcome in _OUTCOMES:
+            self._closed.add(0, {"certificate": certificate, "outcome": outcome})
 
     def issued(self, certificate: str, issuer: str) -> None:
         self._issued_at.set(int(time.time()), {"certificate": certificate, "issuer": issuer})

@@ -93,7 +93,7 @@ class PlanningActivities(Steps):
         if left_open:
             return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
         by_target = {target.name: self._held(target) for target in settings.targets}
-        self._around.measures.held(name, by_target)
+        self._around.measures.held(name, by_target, settings.renew)
         held, now = list(by_target.values()), datetime.now(UTC)
         decision = rules.due(name, held, settings.renew, now)
         if not decision.due:

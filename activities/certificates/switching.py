@@ -67,7 +67,8 @@ class SwitchingActivities(Steps):
         except VerificationFailed:
             self._around.measures.unverified(step.certificate, step.target)
             raise
-        self._around.measures.held(step.certificate, {step.target: self._issued(step)})
+        policy = self._settings(step.certificate).renew
+        self._around.measures.held(step.certificate, {step.target: self._issued(step)}, policy)
         return Done(words=bundle.version)
 
     def _served(

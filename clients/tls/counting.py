@@ -5,6 +5,8 @@ A handshake that ends because the client went away before it was done is in `beg
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from rules.tls import REASONS
+
 
 class Counts:
     """The counters of one listener, in its own registry or in the process's. Safe to use from any thread."""
@@ -26,8 +28,12 @@ class Counts:
             ["listener", "what"],
             registry=self._registry,
         )
+        # A share, and an increase, are seen only of series that are there: they begin with 0.
         for resumed in ("yes", "no"):
-            self._done.labels(listener, resumed)  # a share needs both from the start
+            self._done.labels(listener, resumed)
+        for reason in sorted(REASONS):
+            self._failed.labels(listener, reason)
+        self._known("trust")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, ["listener", *labels], registry=self._registry)
@@ -46,7 +52,12 @@ class Counts:
         self._taken.labels(self._listener, what, "accepted" if accepted else "refused").inc()
 
     def served(self, what: str, not_after: float) -> None:
+        self._known(what)
         self._ends.labels(self._listener, what).set(not_after)
+
+    def _known(self, what: str) -> None:
+        for outcome in ("accepted", "refused"):
+            self._taken.labels(self._listener, what, outcome)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -6,6 +6,7 @@ from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
 from activities.certificates.measures import Measures
 from schemas.certificates import CertificateFacts, SweepDecision, SweepFindings
+from schemas.settings.certificates import RenewalPolicy
 
 ENDS = datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
 FACTS = CertificateFacts(
@@ -24,24 +25,26 @@ def test_each_measure_is_a_time_or_a_number_under_names_of_the_settings() -> Non
     before = int(datetime.now(UTC).timestamp())
     buffer = MetricBuffer(100)
     measures = Measures(Runtime(telemetry=TelemetryConfig(metrics=buffer)).metric_meter)
-    measures.held("www", {"web-1": FACTS, "web-2": None})
+    measures.held("www", {"web-1": FACTS, "web-2": None}, RenewalPolicy(before_days=30))
     measures.issued("www", "acme")
     measures.switched("www", "web-1")
     measures.unverified("www", "web-1")
     measures.closed("www", "renewed")
     due = SweepDecision(certificate="www", due=True, why="it ends soon")
     measures.swept(SweepFindings(looked_at=3, due=(due,), unreadable=(due, due), postponed=4))
-    seen = {
-        (update.metric.name, *sorted((k, v) for k, v in update.attributes.items() if k != "service_name")): (
-            update.value
-        )
-        for update in buffer.retrieve_updates()
-    }
+    seen: dict[tuple[object, ...], float] = {}
+    for update in buffer.retrieve_updates():
+        labels = sorted((k, v) for k, v in update.attributes.items() if k != "service_name")
+        key = (update.metric.name, *labels)
+        counted = update.metric.name.endswith("_total")
+        seen[key] = update.value + (seen.get(key, 0) if counted else 0)
     www, web = ("certificate", "www"), ("target", "web-1")
     assert seen.pop(("redoubt_certificate_not_after_seconds", www, web)) == ENDS.timestamp()
+    assert seen.pop(("redoubt_certificate_due_seconds", www, web)) == ENDS.timestamp() - 30 * 86_400
     assert seen.pop(("redoubt_certificate_rotations_total", www, web)) == 1
     assert seen.pop(("redoubt_certificate_verification_failures_total", www, web)) == 1
     assert seen.pop(("redoubt_certificate_renewals_total", www, ("outcome", "renewed"))) == 1
+    assert seen.pop(("redoubt_certificate_renewals_total", www, ("outcome", "undone"))) == 0
     for state, number in (("due", 1), ("held_off", 0), ("unreadable", 2), ("postponed", 4)):
         assert seen.pop(("redoubt_certificates_found", ("state", state))) == number
     now = datetime.now(UTC).timestamp()
