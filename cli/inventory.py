@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.certificates import CertificateFacts
 from schemas.errors import RedoubtError
 from schemas.settings.certificates import CertificateSettings
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import TargetSettings
 from workers.wiring import Wiring
 
 
@@ -27,7 +27,7 @@ def inventory(wiring: Wiring) -> Iterator[Held]:
             yield Held(name, given, target.name, *held(wiring, target))
 
 
-def held(wiring: Wiring, given: FilesTarget) -> tuple[CertificateFacts | None, str]:
+def held(wiring: Wiring, given: TargetSettings) -> tuple[CertificateFacts | None, str]:
     """What the target has in use, or why that can't be told."""
     from clients.x509 import X509Reader  # noqa: PLC0415  # X.509 loads where a certificate is read
 

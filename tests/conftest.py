@@ -16,6 +16,7 @@ from psycopg import sql
 
 from cli.dev import servers
 from tests.servers import broker
+from tests.servers.sshd import Sshd
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("chaos", max_examples=2000, deadline=None)
@@ -81,6 +82,15 @@ def pebble() -> Ca:
 def vault() -> VaultServer:
     about = broker.ask("vault")
     return VaultServer(about["address"], Path(about["token_file"]))
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One a process: it runs as the user who runs the tests."""
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

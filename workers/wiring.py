@@ -13,7 +13,7 @@ from schemas.errors import InvalidSettings, UnknownSubject
 from schemas.settings import Settings
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer
 from schemas.settings.key_stores import Pkcs11Store
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import TargetSettings
 from workers.once import Once
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ class Wiring:
             ("challenge", name), lambda: made(given, self.settings.resolver, self.secrets())
         )
 
-    def target(self, given: FilesTarget) -> "Target":
-        from clients.targets.files import FilesTarget as Files
+    def target(self, given: TargetSettings) -> "Target":
+        from workers.targets import made as client
 
         def made() -> "Target":
             # Putting back must not wait for a breaker: it is tried however often going forward has failed.
-            return self._guarded(f"target/{given.name}", Files(given), "switch_back")
+            return self._guarded(f"target/{given.name}", client(given, self.secrets()), "switch_back")
 
-        return self._once.get(("target", given.name, given.directory), made)
+        return self._once.get(("target", given), made)
 
     def prober(self) -> "Prober":
         from clients.probes.tls import TlsProber

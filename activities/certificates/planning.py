@@ -1,12 +1,13 @@
 """Before anything is done: what a renewal will do, and which certificates are due."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from temporalio import activity
 
 from activities.beating import beats
+from activities.certificates.drift import drifted
 from activities.certificates.steps import KIND, Steps, plan_of
 from rules import certificates as rules
 from rules.waves import waves
@@ -41,7 +42,7 @@ class PlanningActivities(Steps):
             if left.subject == given.certificate:
                 return plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
         held = {target.name: self._held(target) for target in settings.targets}
-        decision = rules.due(given.certificate, held.values(), settings.renew, datetime.now(UTC))
+        decision = self._due(given.certificate, settings, held.values(), datetime.now(UTC))
         plan = _planned(given, settings, held, decision)
         if not plan.due:
             return plan
@@ -95,7 +96,7 @@ class PlanningActivities(Steps):
         by_target = {target.name: self._held(target) for target in settings.targets}
         self._around.measures.held(name, by_target, settings.renew)
         held, now = list(by_target.values()), datetime.now(UTC)
-        decision = rules.due(name, held, settings.renew, now)
+        decision = self._due(name, settings, held, now)
         if not decision.due:
             return decision
         ends = itertools.takewhile(
@@ -106,6 +107,13 @@ class PlanningActivities(Steps):
             return decision
         why = f"{decision.why}; its last renewal failed, so the sweep tries again from {until:%Y-%m-%d %H:%M:%S} UTC"
         return decision.model_copy(update={"held_off": True, "why": why})
+
+    def _due(
+        self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
+    ) -> SweepDecision:
+        """Due by its dates, or because someone has changed it on a target."""
+        decision, words = rules.due(name, held, settings.renew, now), drifted(self._around, name, settings)
+        return decision if words is None else decision.model_copy(update={"due": True, "why": words})
 
     def _note(self, found: SweepFindings) -> None:
         info = activity.info()

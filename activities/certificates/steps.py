@@ -22,7 +22,7 @@ from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.errors import CertificateRejected, IntentNotLogged, UnknownSubject
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import TargetSettings
 from store import Journal, Operation
 
 KIND = "CertificateRenewal"
@@ -42,7 +42,7 @@ class Surroundings:
     prober: Prober
     issuer: Callable[[str], Issuer]
     key_store: Callable[[str], KeyStore]
-    target: Callable[[FilesTarget], Target]
+    target: Callable[[TargetSettings], Target]
     service: str = "service:certificates"
     measures: Measures = field(default_factory=Measures)
 
@@ -107,7 +107,7 @@ class Steps:
     def _plan(self, operation: str) -> RenewalPlan:
         return plan_of(self._around.journal.operation(operation))
 
-    def _held(self, settings: FilesTarget) -> CertificateFacts | None:
+    def _held(self, settings: TargetSettings) -> CertificateFacts | None:
         """What a target holds now."""
         target = self._around.target(settings)
         version = target.current()

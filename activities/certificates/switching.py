@@ -14,7 +14,7 @@ from rules.points import reached
 from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
 from schemas.errors import EvidenceUnavailable, Fenced, RedoubtError, UnknownSubject, VerificationFailed
 from schemas.evidence import Event
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import TargetSettings
 
 FORWARD, UNDOING = 1, 2
 """The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""
@@ -72,10 +72,12 @@ class SwitchingActivities(Steps):
         return Done(words=bundle.version)
 
     def _served(
-        self, target: FilesTarget, certificate: str, fingerprint: str, *, roots: bytes | None
+        self, target: TargetSettings, certificate: str, fingerprint: str, *, roots: bytes | None
     ) -> dict[str, JsonValue]:
         """Wait until the target steadily shows this leaf; with `roots`, trusted by them too."""
         settings, at = self._settings(certificate), target.verify
+        if at is None:
+            return self._read_back(target, fingerprint)
         if roots is not None and at.trust_file:
             roots = Path(at.trust_file).read_bytes()
         seen = wait_until_served(
@@ -90,6 +92,13 @@ class SwitchingActivities(Steps):
             trusted=roots is not None,
         )
         return {"fingerprint": seen.fingerprint, "tls": seen.tls_version, "trusted": seen.trusted}
+
+    def _read_back(self, target: TargetSettings, fingerprint: str) -> dict[str, JsonValue]:
+        """For a target without a listener: that it holds what its readers are to find, whole."""
+        words = self._around.target(target).drift(fingerprint)
+        if words is not None:
+            raise VerificationFailed(f"Target {target.name} does not hold what it must: {words}.")
+        return {"fingerprint": fingerprint, "read_back": True}
 
     # --- back again -----------------------------------------------------------------------------------
 
@@ -156,7 +165,7 @@ class SwitchingActivities(Steps):
         self._around.measures.closed(close.certificate, close.outcome)
         return Done()
 
-    def _retire(self, target: FilesTarget, plan: RenewalPlan, fence: Fence) -> None:
+    def _retire(self, target: TargetSettings, plan: RenewalPlan, fence: Fence) -> None:
         """Tidy up; a target that can't be reached now is tidied by the next renewal."""
         kept = plan.previous.get(target.name)
         try:
@@ -176,12 +185,12 @@ class SwitchingActivities(Steps):
     ) -> None:
         self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
 
-    def _target(self, step: StepInput) -> FilesTarget | None:
+    def _target(self, step: StepInput) -> TargetSettings | None:
         """None if the target was taken out of the settings since the operation was planned."""
         targets = self._settings(step.certificate).targets
         return next((target for target in targets if target.name == step.target), None)
 
-    def _existing(self, step: StepInput) -> FilesTarget:
+    def _existing(self, step: StepInput) -> TargetSettings:
         settings = self._target(step)
         if settings is None:
             raise UnknownSubject(f"Certificate {step.certificate!r} has no target {step.target!r} any more.")

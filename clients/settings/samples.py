@@ -21,6 +21,55 @@ _SWEEP: Final[dict[str, Any]] = {
     "pause_on_failure": False,
 }
 
+_ED25519: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"  # of no host: 32 bytes of zeros follow
+_ELSEWHERE: Final[list[dict[str, Any]]] = [
+    {
+        "name": "app",
+        "directory": "/var/lib/redoubt/app",
+        "reload": ["/usr/bin/systemctl", "restart", "app"],
+        "pkcs12": {"password": "file:secrets/app-keystore-password"},
+        "verify": {"host": "127.0.0.1", "port": 8443},
+    },
+    {
+        "kind": "ssh-files",
+        "name": "edge-1",
+        "ssh": {
+            "host": "edge-1.example.com",
+            "user": "redoubt",
+            "key": "file:secrets/ssh-key",
+            "host_key": f"{_ED25519}{'A' * 43}",
+        },
+        "jump": {
+            "host": "bastion.example.com",
+            "user": "redoubt",
+            "key": "file:secrets/ssh-key",
+            "host_key": f"{_ED25519}{'A' * 43}",
+        },
+        "directory": "/var/lib/redoubt/edge",
+        "reload": ["/usr/sbin/nginx", "-s", "reload"],
+        "verify": {"host": "edge-1.example.com"},
+    },
+    {
+        "kind": "vault-kv",
+        "name": "vault",
+        "address": "https://vault.example.com:8200",
+        "ca_file": "vault/ca.pem",
+        "token": "file:secrets/vault-token",
+        "mount": "kv",
+        "path": "tls/edge.example.com",
+    },
+    {
+        "kind": "kubernetes-secret",
+        "name": "cluster",
+        "server": "https://kubernetes.example.com:6443",
+        "ca_file": "kubernetes/ca.pem",
+        "token": "file:secrets/kubernetes-token",
+        "namespace": "ingress",
+        "secret": "edge-tls",
+        "verify": {"host": "edge.example.com"},
+    },
+]
+
 INITIAL: Final[dict[str, Any]] = {
     "codec_server": _CODEC_SERVER,
     "key_stores": _SECRETS,
@@ -93,7 +142,8 @@ COMPLETE: Final[dict[str, Any]] = {
             "waves": [1, 5],
             "grace_s": 60.0,
             "approvers": ["alice", "bob"],
-        }
+        },
+        "edge": {"names": ["edge.example.com"], "issuers": ["acme"], "targets": _ELSEWHERE},
     },
     "pools": {
         "certificates": {

@@ -25,11 +25,17 @@ def plain(shape: Shape, value: object = None) -> Shape:
         return plain(root()["$defs"][shape["$ref"].rpartition("/")[2]], value)
     if "discriminator" in shape:
         kind = value.get("kind") if isinstance(value, dict) else None
-        chosen = shape["discriminator"]["mapping"].get(kind)
+        chosen = shape["discriminator"]["mapping"].get(kind or (isinstance(value, dict) and _unsaid(shape)))
         return plain({"$ref": chosen}, value) if chosen else shape
     if "anyOf" in shape:
         return plain(next((one for one in shape["anyOf"] if one.get("type") != "null"), {}), value)
     return shape
+
+
+def _unsaid(shape: Shape) -> str | None:
+    """The kind that holds where none is given: the one branch whose `kind` has a default."""
+    branches = (plain(one)["properties"]["kind"] for one in shape["oneOf"])
+    return next((kind["default"] for kind in branches if "default" in kind), None)
 
 
 def below(shape: Shape, key: str | int, value: object) -> Shape:

@@ -3,7 +3,7 @@
 A target keeps versions side by side; `switch` makes one of them current in one atomic step. A version's name is
 its leaf's SHA-256 fingerprint. Every effect carries a `Fence`: under the target's own lock, an attempt that is
 older than the newest fence seen there is refused with `Fenced`, so a zombie can't undo an undo.
-Methods raise `TargetUnreachable` (also: disk full), `ReloadFailed`, `Fenced`.
+Methods raise `TargetUnreachable` (also: disk full), `TargetRefused` (our key or token), `ReloadFailed`, `Fenced`.
 """
 
 from typing import Protocol
@@ -46,6 +46,13 @@ class Target(Protocol):
 
     def read(self, version: str) -> bytes | None:
         """The PEM chain of a version that is kept here, leaf first; None if it is not."""
+
+    def drift(self, expected: str | None) -> str | None:
+        """What was changed behind our back, in words; None if nothing was.
+
+        `expected` is the version that the last operation left in use (None: none at all). Looked at are which
+        version is in use, and whether its certificate, its key and what names them are still what was staged.
+        """
 
     def switch(self, version: str, fence: Fence) -> None:
         """Make `version` current in one atomic step and have the service read it.

@@ -1,6 +1,7 @@
 """A target that is a folder: versions side by side, one link that says which is current, and a reload command.
 
     DIRECTORY/versions/<fingerprint>/{fullchain.pem, key.pem, nginx.conf}   complete, or not there
+                                     and one more file where PKCS#12 is asked for
     DIRECTORY/keys/<key ID>.pem      0600; made here, never leaves, and stands in no other file
     DIRECTORY/current                a link to versions/<fingerprint>: what the service reads
     DIRECTORY/fence                  a link whose text is the newest stamp seen here
@@ -23,11 +24,20 @@ import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from clients.targets import Bundle, Fence, commands, keys, nginx
+from clients.secrets import SecretSource
+from clients.targets import Bundle, Fence, commands, drift, keys, nginx, pkcs12
 from clients.targets.folder import Folder
+from rules.drift import difference
 from rules.points import reached
 from rules.versions import Stamp, admits, superfluous
-from schemas.errors import CertificateRejected, Fenced, KeyNotFound, KeyUnsuitable, TargetUnreachable
+from schemas.errors import (
+    CertificateRejected,
+    Fenced,
+    InvalidReference,
+    KeyNotFound,
+    KeyUnsuitable,
+    TargetUnreachable,
+)
 from schemas.settings import targets
 from schemas.settings.key_stores import KeyAlgorithm
 
@@ -60,9 +70,10 @@ _CAUSES = {
 class FilesTarget:
     """The port `Target` on a folder of this host, used with the rights of this process."""
 
-    def __init__(self, settings: targets.FilesTarget) -> None:
+    def __init__(self, settings: targets.FilesTarget, secrets: SecretSource | None = None) -> None:
         self.name = settings.name
         self._settings = settings
+        self._secrets = secrets
 
     def make_key(self, key_id: str, algorithm: KeyAlgorithm, names: tuple[str, ...]) -> bytes:
         with self._alone("making a key") as root, root.sub("keys") as held:
@@ -108,6 +119,19 @@ class FilesTarget:
                 with versions.sub(version) as files:
                     return files.read("fullchain.pem") if "fullchain.pem" in files.names() else None
 
+    def drift(self, expected: str | None) -> str | None:
+        with self._open("looking for changes") as root:
+            held = self._current(root)
+            if held is None or held != expected:
+                return difference(held, expected)
+            if "versions" not in root.names():
+                return "its versions are gone"
+            with root.sub("versions") as versions:
+                if held not in versions.names():
+                    return "the version in use is gone"
+                with versions.sub(held) as files, root.sub("keys") as own:
+                    return drift.changed(held, files, own, self._place(held))
+
     def switch(self, version: str, fence: Fence) -> None:
         self._use(version, fence, moved="target.switched", done="target.reloaded", doing="switching")
 
@@ -150,13 +174,14 @@ class FilesTarget:
 
     def _fill(self, root: Folder, draft: Folder, bundle: Bundle) -> None:
         """Write a version's files. Its key file is a link: the key itself stays in one place."""
-        place = PurePosixPath(nginx.path(self.name, self._settings.directory)) / "versions" / bundle.version
+        place, own_key = self._place(bundle.version), None
         if bundle.key_uri is None:
             file = self._key_file(bundle.key_id)
             with root.sub("keys") as held:
                 if file not in held.names():
                     raise KeyNotFound(f"Target {self.name} holds no key of this ID.")
-                if not keys.belong_together(keys.leaf(bundle.fullchain), keys.load(held.read(file))):
+                own_key = keys.load(held.read(file))
+                if not keys.belong_together(keys.leaf(bundle.fullchain), own_key):
                     raise CertificateRejected(
                         f"The certificate is for another key than target {self.name} holds."
                     )
@@ -167,7 +192,17 @@ class FilesTarget:
             key = nginx.engine_key(bundle.key_uri, nginx.path(self.name, pin_file) if pin_file else None)
         draft.write("fullchain.pem", bundle.fullchain)
         draft.write("nginx.conf", nginx.lines(str(place / "fullchain.pem"), key))
+        if wanted := self._settings.pkcs12:
+            draft.write(wanted.file, self._sealed(bundle.fullchain, own_key, wanted))
         draft.sync()
+
+    def _sealed(self, fullchain: bytes, key: keys.PrivateKey | None, wanted: targets.Pkcs12) -> bytes:
+        if self._secrets is None:
+            raise InvalidReference(f"Target {self.name}: its PKCS#12 password can't be followed from here.")
+        return pkcs12.sealed(self.name, fullchain, key, self._secrets.resolve(wanted.password))
+
+    def _place(self, version: str) -> PurePosixPath:
+        return PurePosixPath(nginx.path(self.name, self._settings.directory)) / "versions" / version
 
     def _require(self, root: Folder, version: str) -> None:
         with root.sub("versions") as versions:

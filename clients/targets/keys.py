@@ -37,16 +37,25 @@ def load(pem: bytes) -> PrivateKey:
 
 
 def algorithm_of(key: PrivateKey) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
+    return algorithm_of_public(key.public_key())
+
+
+def algorithm_of_public(key: object) -> str:
+    if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
-    return {"secp256r1": "EC-P256", "secp384r1": "EC-P384"}.get(key.curve.name, key.curve.name)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return {"secp256r1": "EC-P256", "secp384r1": "EC-P384"}.get(key.curve.name, key.curve.name)
+    return type(key).__name__
 
 
 def request(key: PrivateKey, names: tuple[str, ...]) -> bytes:
     """A CSR in DER. Its subject is empty: names stand in the extension, where a CA reads them."""
     alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    csr = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+    return der(builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256()))
+
+
+def der(csr: x509.CertificateSigningRequest) -> bytes:
     return csr.public_bytes(serialization.Encoding.DER)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from schemas.contract import Contract
 from schemas.settings.key_stores import KeyPolicy
 from schemas.settings.names import DnsName, Name
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import MAKES_ITS_KEY, TargetSettings
 
 
 class RenewalPolicy(Contract):
@@ -40,7 +40,7 @@ class CertificateSettings(Contract):
         min_length=1, description="In order: the next is used when one can't issue."
     )
     key: KeyPolicy = Field(default=KeyPolicy(), description="What key it has, and who makes and holds it.")
-    targets: tuple[FilesTarget, ...] = Field(min_length=1, description="What serves it.")
+    targets: tuple[TargetSettings, ...] = Field(min_length=1, description="What serves it.")
     waves: tuple[PositiveInt, ...] = Field(
         default=(1,), description="How many targets each wave switches; the last number repeats."
     )
@@ -63,7 +63,14 @@ class CertificateSettings(Contract):
 
     @field_validator("targets")
     @classmethod
-    def _named_once(cls, targets: tuple[FilesTarget, ...]) -> tuple[FilesTarget, ...]:
+    def _named_once(cls, targets: tuple[TargetSettings, ...]) -> tuple[TargetSettings, ...]:
         if len({target.name for target in targets}) != len(targets):
             raise ValueError("two targets have the same name")
         return targets
+
+    @model_validator(mode="after")
+    def _key_where_it_is_needed(self) -> "CertificateSettings":
+        for target in self.targets:
+            if self.key.holder != "target" and target.kind in MAKES_ITS_KEY:
+                raise ValueError(f"target {target.name} ({target.kind}) needs `key.holder: target`")
+        return self

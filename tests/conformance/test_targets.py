@@ -1,19 +1,13 @@
 """The promises of the port `Target`, asked of every implementation and of every kind of service behind it."""
 
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from cli.dev.nginx import Nginx
-from cli.dev.process import free_port
-from clients.probes.tls import TlsProber
-from clients.probes.waiting import wait_until_served
-from clients.targets import Bundle, Target
-from clients.targets.files import FilesTarget
+from clients.targets import keys
 from schemas.errors import (
     CertificateRejected,
     Fenced,
@@ -21,95 +15,27 @@ from schemas.errors import (
     KeyUnsuitable,
     ReloadFailed,
     TargetUnreachable,
-    VerificationFailed,
 )
-from tests.integration.targets.material import (
-    NAME,
-    TestCa,
-    configured,
-    fingerprint,
-    going,
-    served,
-    undoing,
-    with_program,
-)
+from tests.conformance.target_cases import CASES, Case
+from tests.integration.targets.material import NAME, going, undoing
+
+SERVING = ("files+program", "files+nginx", "ssh-files")
+"""Those with a service that may refuse what it is told to load, and with a folder to look into."""
 
 
-@dataclass
-class Case:
-    """An implementation, with a look into its service and a way to break it."""
-
-    target: Target
-    folder: Path
-    ca: TestCa
-    serves: Callable[[str | None], None]
-    """Assert that the service shows this version (None: none at all)."""
-    break_service: Callable[[], None]
-    mend_service: Callable[[], None]
-
-    def order(self, key_id: str) -> Bundle:
-        chain = self.ca.answer(self.target.make_key(key_id, "EC-P256", (NAME,)))
-        return Bundle(version=fingerprint(chain), fullchain=chain, key_id=key_id, key_uri=None)
-
-    def staged(self, operation: int) -> str:
-        bundle = self.order(f"{operation:04x}")
-        self.target.stage(bundle, going(operation))
-        return bundle.version
-
-
-def _program(folder: Path) -> Iterator[Case]:
-    def serves(version: str | None) -> None:
-        assert served(folder)[-1] == (version or "nothing")
-
-    broken = folder / "broken"
-    yield Case(with_program(folder, keep_versions=1), folder, TestCa(), serves, broken.touch, broken.unlink)
-
-
-def _nginx(folder: Path) -> Iterator[Case]:
-    server, ca, prober = Nginx(folder / "nginx", free_port(), folder / "target"), TestCa(), TlsProber()
-    configuration = folder / "nginx" / "nginx.conf"
-
-    def serves(version: str | None) -> None:
-        where = ("127.0.0.1", server.port, NAME, ca.root)
-        if version:
-            shown = wait_until_served(prober, *where, expected=version, within_s=20, beat=lambda: None)
-            assert shown.trusted
-        else:
-            _refuses(lambda: prober.handshake(*where, 5))
-
-    server.start()
-    good = configuration.read_text()
-    settings = configured(folder, server.reload, check=server.check, keep_versions=1)
-    try:
-        yield Case(
-            FilesTarget(settings),
-            folder,
-            ca,
-            serves,
-            lambda: _write(configuration, good + "nonsense;\n"),
-            lambda: _write(configuration, good),
-        )
-    finally:
-        server.stop()
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text)
-
-
-def _refuses(handshake: Callable[[], object]) -> None:
-    """Old workers may still answer for a moment: ask until the handshake is refused."""
-    for _ in range(500):
-        try:
-            handshake()
-        except VerificationFailed:
-            return
-    pytest.fail("it still serves a certificate")
-
-
-@pytest.fixture(params=[_program, _nginx], ids=["files+program", "files+nginx"])
+@pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
-    yield from request.param(tmp_path)
+    yield from CASES[request.param](tmp_path, request)
+
+
+@pytest.fixture(params=SERVING)
+def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    yield from CASES[request.param](tmp_path, request)
+
+
+@pytest.fixture
+def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    yield from CASES["files+program"](tmp_path, request)
 
 
 def test_a_key_is_made_once_and_asks_for_the_names(case: Case) -> None:
@@ -125,12 +51,12 @@ def test_a_key_is_made_once_and_asks_for_the_names(case: Case) -> None:
         case.target.make_key("ab01", "EC-P384", (NAME,))
 
 
-def test_a_private_key_lies_in_one_file_that_only_its_owner_reads(case: Case) -> None:
-    version = case.staged(1)
-    case.target.switch(version, going(1))
+def test_a_private_key_lies_in_one_file_that_only_its_owner_reads(serving: Case) -> None:
+    version = serving.staged(1)
+    serving.target.switch(version, going(1))
     holding = [
         file
-        for file in case.folder.rglob("*")
+        for file in serving.folder.rglob("*")
         if file.is_file() and not file.is_symlink() and b"PRIVATE KEY" in file.read_bytes()
     ]
     assert [file.name for file in holding] == ["0001.pem"]
@@ -162,11 +88,11 @@ def test_a_version_that_is_kept_can_be_read(case: Case) -> None:
     assert case.target.read("../keys") is None
 
 
-def test_a_version_that_has_lost_its_certificate_is_not_there(case: Case) -> None:
-    version = case.staged(1)
-    (chain,) = case.folder.rglob(f"versions/{version}/fullchain.pem")
+def test_a_version_that_has_lost_its_certificate_is_not_there(serving: Case) -> None:
+    version = serving.staged(1)
+    (chain,) = serving.folder.rglob(f"versions/{version}/fullchain.pem")
     chain.unlink()
-    assert case.target.read(version) is None
+    assert serving.target.read(version) is None
 
 
 def test_what_does_not_fit_together_is_not_staged(case: Case) -> None:
@@ -229,16 +155,16 @@ def test_a_zombie_can_undo_no_undo(case: Case) -> None:
     case.serves(first)
 
 
-def test_a_service_that_refuses_leaves_the_undoing_to_the_caller(case: Case) -> None:
-    first, second = case.staged(1), case.staged(2)
-    case.target.switch(first, going(2))
-    case.break_service()
+def test_a_service_that_refuses_leaves_the_undoing_to_the_caller(serving: Case) -> None:
+    first, second = serving.staged(1), serving.staged(2)
+    serving.target.switch(first, going(2))
+    serving.break_service()
     with pytest.raises(ReloadFailed, match=r"web-1.*emerg"):
-        case.target.switch(second, going(2))
-    assert case.target.current() == second
-    case.mend_service()
-    case.target.switch_back(first, undoing(2))
-    case.serves(first)
+        serving.target.switch(second, going(2))
+    assert serving.target.current() == second
+    serving.mend_service()
+    serving.target.switch_back(first, undoing(2))
+    serving.serves(first)
 
 
 def test_old_versions_go_but_never_what_is_kept_or_current(case: Case) -> None:
@@ -253,12 +179,41 @@ def test_old_versions_go_but_never_what_is_kept_or_current(case: Case) -> None:
         case.serves(kept)
 
 
-def test_what_a_killed_attempt_left_goes_with_the_old_versions(case: Case) -> None:
-    version = case.staged(1)
-    (versions,) = case.folder.rglob("versions")
+def test_what_a_killed_attempt_left_goes_with_the_old_versions(local: Case) -> None:
+    version = local.staged(1)
+    (versions,) = local.folder.rglob("versions")
     draft = versions / ".draft"
     draft.mkdir(mode=0o700)
     (draft / "fullchain.pem").touch(mode=0o600)
-    case.target.retire((version,), going(1))
+    local.target.retire((version,), going(1))
     assert not draft.exists()
-    assert case.target.read(version) is not None
+    assert local.target.read(version) is not None
+
+
+def test_nothing_has_changed_where_nothing_was_changed(case: Case) -> None:
+    assert case.target.drift(None) is None
+    first, second = case.staged(1), case.staged(2)
+    assert case.target.drift(None) is None
+    case.target.switch(first, going(2))
+    assert case.target.drift(first) is None
+    assert "no certificate" in (case.target.drift(None) or "")
+    assert first[:12] in (case.target.drift(second) or "")
+    case.target.switch_back(None, undoing(2))
+    assert case.target.drift(None) is None
+    assert "no certificate is in use" in (case.target.drift(first) or "")
+
+
+@pytest.mark.parametrize("tampered", ["certificate", "key"])
+def test_what_someone_else_has_changed_is_noticed_and_mended(case: Case, tampered: str) -> None:
+    version = case.staged(1)
+    case.target.switch(version, going(1))
+    stranger = keys.load(keys.generate("EC-P256"))
+    if tampered == "certificate":
+        case.put_certificate(case.ca.issue(stranger.public_key()))
+    else:
+        case.put_key(keys.generate("EC-P256"))
+    words = case.target.drift(version)
+    assert words is not None
+    assert tampered in words or "is in use and not" in words
+    case.target.switch(case.staged(2), going(2))
+    assert case.target.drift(case.target.current()) is None

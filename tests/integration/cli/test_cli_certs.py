@@ -9,7 +9,7 @@ from cli.output import ExitCode
 from clients.settings import load
 from clients.targets import Bundle, Fence
 from clients.x509 import X509Reader
-from schemas.settings.targets import FilesTarget
+from schemas.settings.targets import FilesTarget, TargetSettings
 from tests.integration.cli.conftest import House
 from workers.wiring import Wiring
 
@@ -31,7 +31,7 @@ def _inventory(house: House) -> None:
     house.change(certificates={"www": www})
 
 
-def _install(house: House, given: FilesTarget) -> str:
+def _install(house: House, given: TargetSettings) -> str:
     """What a renewal does to one target, with the real parts."""
     wiring = Wiring(load(house.settings))
     target, issuer = wiring.target(given), wiring.issuer("local")
@@ -109,6 +109,7 @@ def test_a_target_that_can_not_be_looked_at_is_named(house: House) -> None:
     _inventory(house)
     targets = load(house.settings).certificates["www"].targets
     _install(house, targets[0])
+    assert isinstance(targets[1], FilesTarget)
     folder = Path(targets[1].directory)
     folder.rmdir()
     folder.write_text("a file, no folder")
