@@ -10,10 +10,29 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from schemas.contract import Contract
-from schemas.principals import UNKNOWN_NAME, Act, Base64, KeyId, PrincipalName, Sha256, Shown
+from schemas.principals import (
+    UNKNOWN_NAME,
+    Act,
+    Base64,
+    KeyId,
+    Principal,
+    PrincipalName,
+    Sha256,
+    Shown,
+    SignedRequest,
+)
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 Capability = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z-]{0,30})$")]
@@ -113,6 +132,16 @@ Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
+def _quoted(value: object) -> object:
+    """YAML reads 22:30 as the number 1350."""
+    if isinstance(value, int | float):
+        raise ValueError('put the time in quotes: "22:30"')  # noqa: TRY004 - pydantic takes this for a complaint
+    return value
+
+
+Clock = Annotated[time, BeforeValidator(_quoted)]
+
+
 class Window(Contract):
     """When a start may begin. What no window fits may begin at any time; what some fit, only inside one of them."""
 
@@ -120,8 +149,8 @@ class Window(Contract):
     workflow_types: Annotated[tuple[WorkflowTypeName, ...], Field(min_length=1)] = ("*",)
     scope: Pattern = "*"
     days: Annotated[tuple[Day, ...], Field(min_length=1)] = DAYS
-    begin: time = time(0, 0)
-    end: time = time(0, 0)
+    begin: Clock = time(0, 0)
+    end: Clock = time(0, 0)
     """Not included; before or at `begin`: on the next day."""
     time_zone: str = "UTC"
 
@@ -166,6 +195,21 @@ class Decision(Contract):
 
     yes: bool
     why: str
+
+
+class Authorization(Contract):
+    """By whom an operation was started and under which policy, as the gate keeps it with the operation."""
+
+    workflow_type: str
+    given: dict[str, JsonValue]
+    """The run's input, whose digest the request names."""
+    request: SignedRequest | None
+    """None: it came unsigned, so from `UNKNOWN`."""
+    requester: Principal
+    policy_version: PositiveInt
+    policy_sha256: Sha256
+    at: AwareDatetime
+    """When the request was judged first."""
 
 
 class Signature(Contract):

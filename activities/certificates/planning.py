@@ -38,9 +38,12 @@ class PlanningActivities(Steps):
         """Fix what will be done, or find the operation that an ended run has left open."""
         settings = self._settings(given.certificate)
         _refuse_another_id(given)
-        for left in self._around.journal.unfinished(KIND):
-            if left.subject == given.certificate:
-                return plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
+        found = [one for one in self._around.journal.unfinished(KIND) if one.subject == given.certificate]
+        authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
+        for left in found:
+            if not left.undoing:
+                self._around.gate.record(left.operation, authority)
+            return plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
         held = {target.name: self._held(target) for target in settings.targets}
         decision = self._due(given.certificate, settings, held.values(), datetime.now(UTC))
         plan = _planned(given, settings, held, decision)
@@ -49,7 +52,9 @@ class PlanningActivities(Steps):
         for issuer in plan.issuers:
             # What can't be checked later must not be ordered now.
             self._around.issuer(issuer).trust_anchors()
-        return self._open(plan)
+        opened = self._open(plan)
+        self._around.gate.record(opened.operation, authority)
+        return opened
 
     def _open(self, plan: RenewalPlan) -> RenewalPlan:
         info = activity.info()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from activities.authorizing import Gate
 from activities.certificates.measures import Measures
 from clients.certificates import CertificateReader
 from clients.issuers import Issuer
@@ -43,6 +44,7 @@ class Surroundings:
     issuer: Callable[[str], Issuer]
     key_store: Callable[[str], KeyStore]
     target: Callable[[TargetSettings], Target]
+    gate: Gate
     service: str = "service:certificates"
     measures: Measures = field(default_factory=Measures)
 
@@ -63,6 +65,7 @@ class Steps:
         told: Callable[[dict[str, JsonValue]], dict[str, JsonValue]] = dict,
     ) -> dict[str, JsonValue]:
         """Intent, effect, outcome; `told` is what of the result the evidence repeats."""
+        facts = {**facts, **self._around.gate.confirm(operation, step)}
         begun = self._around.journal.begin(operation, step, what, facts)
         if begun.result is not None:
             return begun.result
@@ -78,6 +81,7 @@ class Steps:
         effect: Callable[[], dict[str, JsonValue]],
     ) -> dict[str, JsonValue]:
         """As `_once`, for what can't be undone: the effect waits until its intent is in the evidence log."""
+        facts = {**facts, **self._around.gate.confirm(operation, step)}
         begun = self._around.journal.begin(operation, step, what, facts)
         if begun.result is not None:
             return begun.result

@@ -31,8 +31,14 @@ class _RefusedError(Exception):
 
 
 def read(file: Path) -> tuple[Document, tuple[Problem, ...]]:
+    with file.open("rb") as stream:
+        return parse(stream.read(MAX_BYTES + 1), file)
+
+
+def parse(raw: bytes, file: Path) -> tuple[Document, tuple[Problem, ...]]:
+    """As `read`, of bytes that are at hand; `file` names them in messages."""
     try:
-        text = _text(file)
+        text = _text(raw)
         _strict(text)
         document = Document(file)
         document.data.update(_whole(yaml.compose(text, Loader=yaml.SafeLoader), document))
@@ -49,9 +55,7 @@ def read(file: Path) -> tuple[Document, tuple[Problem, ...]]:
     return document, ()
 
 
-def _text(file: Path) -> str:
-    with file.open("rb") as stream:
-        raw = stream.read(MAX_BYTES + 1)
+def _text(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
         raise _RefusedError(1, f"the file is larger than {MAX_BYTES} bytes")
     try:

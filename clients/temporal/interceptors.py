@@ -9,6 +9,7 @@ makes no IDs without OTLP.
 
 - A client's call is a child of the current correlation, or the first span of a new trace.
 - A run is one span: a child of what started it; its activities and child workflows are children of that span.
+- A start and an update carry the signed request that `clients.temporal.requests` is presenting.
 - Each attempt of an activity is a span of its own; what it calls and logs stands under it.
 """
 # ruff: noqa: A002 - `next` and `input` are the SDK's names
@@ -21,7 +22,7 @@ from typing import Any
 
 from temporalio import activity, client, worker
 
-from clients.temporal import correlation
+from clients.temporal import correlation, requests
 from clients.temporal.headers import headers_of, received, with_search_attribute
 from clients.temporal.runs import RECORD_SPAN, RunInbound
 from clients.temporal.spans import Ended, Kind, Spans, error_name
@@ -54,7 +55,7 @@ class _ClientOutbound(client.OutboundInterceptor):
 
     async def start_workflow(self, input: client.StartWorkflowInput) -> client.WorkflowHandle[Any, Any]:
         carried = correlation.onward()
-        input.headers = {**input.headers, **headers_of(carried)}
+        input.headers = {**input.headers, **headers_of(carried), **requests.sent()}
         input.search_attributes = with_search_attribute(input.search_attributes, carried)
         async with _recorded(
             self._spans, f"StartWorkflow:{input.workflow}", "CLIENT", carried, workflow_id=input.id
@@ -81,7 +82,7 @@ class _ClientOutbound(client.OutboundInterceptor):
         self, input: client.StartWorkflowUpdateInput
     ) -> client.WorkflowUpdateHandle[Any]:
         carried = correlation.onward()
-        input.headers = {**input.headers, **headers_of(carried)}
+        input.headers = {**input.headers, **headers_of(carried), **requests.sent()}
         async with _recorded(
             self._spans, f"UpdateWorkflow:{input.update}", "CLIENT", carried, workflow_id=input.id
         ):
@@ -109,6 +110,7 @@ class _ActivityInbound(worker.ActivityInboundInterceptor):
         carried = received(input.headers, os.urandom(RANDOM_BYTES))
         # Not left again: the task ends with the attempt, and its failure is converted after this returns.
         correlation.enter(carried)
+        requests.receive(input.headers)
         info = activity.info()
         name = f"RunActivity:{info.activity_type}"
         async with _recorded(

@@ -6,6 +6,7 @@
 - A run with no or too many arguments (the Web UI's empty form) fails at once with `InvalidInput`. An update is
   rejected and a signal dropped with a line in the log: neither may disturb a running run.
 - Activities, child workflows, signals and the next run of a continue-as-new get the run's span as their parent.
+- Activities and the next run of a continue-as-new also get the signed request that the run was started with.
 
 Written to be thin: a run builds its headers once.
 """
@@ -33,7 +34,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from clients.temporal import correlation
+from clients.temporal import correlation, requests
 from clients.temporal.failures import application_error
 from clients.temporal.headers import SEARCH_ATTRIBUTE, headers_of, received, with_search_attribute
 from clients.temporal.spans import Ended, error_name
@@ -50,6 +51,7 @@ class Carried:
     def __init__(self) -> None:
         self._correlation: Correlation | None = None
         self._headers: dict[str, Payload] = {}
+        self._request: dict[str, Payload] = {}
 
     def correlation(self) -> Correlation:
         if self._correlation is None:
@@ -57,11 +59,16 @@ class Carried:
             random = hashlib.sha256(seed).digest()[:RANDOM_BYTES]
             self._correlation = received(workflow.info().headers, random)
             self._headers = headers_of(self._correlation)
+            self._request = requests.onward(workflow.info().headers)
         return self._correlation
 
     def onto(self, headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
         self.correlation()
         return {**headers, **self._headers}
+
+    def own(self, headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+        """For what is the run's own (its activities, its next run): with the signed request that started it."""
+        return {**self.onto(headers), **self._request}
 
 
 class RunInbound(WorkflowInboundInterceptor):
@@ -119,7 +126,7 @@ class _RunOutbound(WorkflowOutboundInterceptor):
         self._carried = carried
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
-        input.headers = self._carried.onto(input.headers)
+        input.headers = self._carried.own(input.headers)
         self.next.continue_as_new(input)
 
     async def signal_child_workflow(self, input: SignalChildWorkflowInput) -> None:
@@ -131,11 +138,11 @@ class _RunOutbound(WorkflowOutboundInterceptor):
         await self.next.signal_external_workflow(input)
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
-        input.headers = self._carried.onto(input.headers)
+        input.headers = self._carried.own(input.headers)
         return self.next.start_activity(input)
 
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
-        input.headers = self._carried.onto(input.headers)
+        input.headers = self._carried.own(input.headers)
         return self.next.start_local_activity(input)
 
     async def start_child_workflow(
