@@ -1,5 +1,6 @@
 """On the targets: the new version beside the old one, the switch, the check by handshake, and the way back."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,8 +68,6 @@ class SwitchingActivities(Steps):
         except VerificationFailed:
             self._around.measures.unverified(step.certificate, step.target)
             raise
-        policy = self._settings(step.certificate).renew
-        self._around.measures.held(step.certificate, {step.target: self._issued(step)}, policy)
         return Done(words=bundle.version)
 
     def _served(
@@ -162,8 +161,16 @@ class SwitchingActivities(Steps):
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
-        self._around.measures.closed(close.certificate, close.outcome)
+        self._measure(close)
         return Done()
+
+    def _measure(self, close: Close) -> None:
+        """What the targets hold at the end, and not before: an undo would leave the measure of a lost certificate."""
+        settings, measures = self._settings(close.certificate), self._around.measures
+        measures.closed(close.certificate, close.outcome)
+        for target in settings.targets:
+            with contextlib.suppress(RedoubtError):  # one that can't be reached is measured by the next sweep
+                measures.held(close.certificate, {target.name: self._held(target)}, settings.renew)
 
     def _retire(self, target: TargetSettings, plan: RenewalPlan, fence: Fence) -> None:
         """Tidy up; a target that can't be reached now is tidied by the next renewal."""
@@ -196,9 +203,6 @@ class SwitchingActivities(Steps):
             raise UnknownSubject(f"Certificate {step.certificate!r} has no target {step.target!r} any more.")
         return settings
 
-    def _issued(self, step: StepInput) -> CertificateFacts:
-        return CertificateFacts.model_validate(self._result(step.operation, issued_by(step))["facts"])
-
     def _bundle(self, step: StepInput) -> Bundle:
         plan = self._plan(step.operation)
         issued = self._result(step.operation, issued_by(step))
@@ -206,6 +210,6 @@ class SwitchingActivities(Steps):
         uri = None
         if plan.key_holder != "target":
             uri = self._around.key_store(plan.key_holder).uri(bytes.fromhex(key_id))
-        facts = self._issued(step)
+        facts = CertificateFacts.model_validate(issued["facts"])
         chain = str(issued["chain"]).encode("ascii")
         return Bundle(version=facts.fingerprint, fullchain=chain, key_id=key_id, key_uri=uri)
