@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas import certificates
+from schemas import certificates, revocations
 from schemas.contract import Contract, WorkflowInput
 
 
@@ -38,6 +38,14 @@ _TYPES = (
         certificates.CertificateSweepResult,
         "certificate-sweep",
         "Look at every certificate and renew those that are due.",
+    ),
+    WorkflowType(
+        "CertificateRevocation",
+        "certificates",
+        revocations.CertificateRevocationInput,
+        revocations.CertificateRevocationResult,
+        "certificate-revocation",
+        "Revoke a certificate at its CA, once every target serves another.",
     ),
 )
 

@@ -18,6 +18,9 @@ class CertificateRenewalInput(WorkflowInput):
         ),
     ]
     force: bool = Field(default=False, description="Renew even though it is not due yet.")
+    skip_grace: bool = Field(
+        default=False, description="Do not keep the old certificate for its grace: it is to be revoked at once."
+    )
     reason: str = Field(default="", max_length=500, description="Why, for those who read the evidence later.")
 
     example: ClassVar[dict[str, object]] = {"certificate": "www", "force": True, "reason": "rehearsal"}

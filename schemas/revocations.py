@@ -1,10 +1,12 @@
-"""Why a certificate is revoked (RFC 5280, section 5.3.1), and what is known of its status."""
+"""Revocation: why (RFC 5280, section 5.3.1), what is known of a certificate's status, and the workflow's contracts."""
 
 from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
-from schemas.contract import Contract
+from schemas.certificates import Sha256
+from schemas.contract import Contract, WorkflowInput
 
 
 class RevocationReason(StrEnum):
@@ -36,3 +38,79 @@ _CODES = {
 class Revoked(Contract):
     at: AwareDatetime
     reason: str = RevocationReason.UNSPECIFIED
+
+
+class CertificateRevocationInput(WorkflowInput):
+    certificate: Annotated[
+        str,
+        Field(
+            description="The certificate's name in the inventory of the settings.",
+            pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
+        ),
+    ]
+    reason: RevocationReason = Field(description="Why, as the CA is told it.")
+    fingerprint: Sha256 | None = Field(
+        default=None, description="SHA-256 of the one to revoke; without, what its targets hold now."
+    )
+    replace: bool = Field(
+        default=True,
+        description="Have every target serve a new one first; without, what is served is revoked.",
+    )
+    why: str = Field(
+        default="", max_length=500, description="In words, for those who read the evidence later."
+    )
+
+    example: ClassVar[dict[str, object]] = {
+        "certificate": "www",
+        "reason": "keyCompromise",
+        "why": "rehearsal of a leaked key",
+    }
+
+    @property
+    def subject(self) -> str:
+        return self.certificate
+
+
+class ToRevoke(Contract):
+    fingerprint: Sha256
+    serial: str
+    issuer: str
+    not_after: AwareDatetime
+
+
+class RevocationPlan(Contract):
+    """What a revocation will do, in full, fixed by its first activity."""
+
+    operation: str
+    certificate: str
+    reason: RevocationReason
+    certificates: tuple[ToRevoke, ...]
+    replace: bool
+    why: str = ""
+
+    def step(self, fingerprint: str = "") -> "RevocationStep":
+        return RevocationStep(operation=self.operation, certificate=self.certificate, fingerprint=fingerprint)
+
+
+class RevocationStep(Contract):
+    operation: str
+    certificate: str
+    fingerprint: str = ""
+    outcome: Literal["", "revoked", "failed"] = ""
+    """How the operation is closed."""
+    why: str = ""
+
+
+class Served(Contract):
+    """Which of the certificates that are to be revoked a target still holds."""
+
+    targets: dict[str, str] = Field(default_factory=dict)
+    """Target to fingerprint."""
+
+
+class CertificateRevocationResult(Contract):
+    operation: str
+    certificate: str
+    revoked: tuple[Sha256, ...]
+    replaced_by: dict[str, Sha256] = Field(default_factory=dict)
+    """Target to what it serves now; empty where nothing had to be replaced."""

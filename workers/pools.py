@@ -87,12 +87,14 @@ POOLS: dict[str, Pool] = {
             workflows=(
                 "workflows.certificates.renewal:CertificateRenewal",
                 "workflows.certificates.sweep:CertificateSweep",
+                "workflows.certificates.revocation:CertificateRevocation",
             ),
             activities=(
                 ("activities.certificates.planning:PlanningActivities", _certificate_activities),
                 ("activities.certificates.issuing:IssuingActivities", _certificate_activities),
                 ("activities.certificates.switching:SwitchingActivities", _certificate_activities),
                 ("activities.certificates.retiring:RetiringActivities", _certificate_activities),
+                ("activities.certificates.revoking:RevokingActivities", _certificate_activities),
             ),
             key_stores=needs.certificate_key_stores,
             secrets=needs.certificate_secrets,

@@ -171,7 +171,7 @@ def _planned(
         groups=tuple(groups),
         waves=waves(names, settings.waves),
         previous={name: facts.fingerprint for name, facts in held.items() if facts},
-        grace_s=settings.grace_s,
+        grace_s=0 if given.skip_grace else settings.grace_s,
         issuer_patience_s=settings.issuer_patience_s,
         target_patience_s=settings.target_patience_s,
         undo_patience_s=settings.undo_patience_s,

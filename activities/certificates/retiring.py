@@ -1,34 +1,23 @@
 """What was replaced: its certificates are revoked where that is asked for, and its keys are destroyed.
 
 Neither can be undone, so each waits until its intent is in the evidence log, and neither begins before every target
-is verified with what replaces it. A certificate and its CA are found in the journal of the operation that had it
-issued; what Redoubt has not issued, it does not revoke.
+is verified with what replaces it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.steps import KIND, Steps, plan_of
-from rules.points import reached
-from schemas.certificates import CertificateFacts, Close, RenewalPlan, Retired
+from activities.certificates.issued import KnownCertificates
+from activities.certificates.steps import KIND, plan_of
+from schemas.certificates import Close, RenewalPlan, Retired
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 
 
-@dataclass(frozen=True)
-class Issued:
-    """A certificate as the journal of its operation knows it."""
-
-    issuer: str
-    chain: bytes
-    facts: CertificateFacts
-
-
-class RetiringActivities(Steps):
+class RetiringActivities(KnownCertificates):
     @activity.defn
     @beats
     def revoke_previous(self, close: Close) -> Retired:
@@ -53,23 +42,6 @@ class RetiringActivities(Steps):
         words = [self._destroy(plan, holder, key_id) for holder, key_id in self._keys_before(plan)]
         return Retired(words=tuple(words))
 
-    def _revoke(self, operation: str, one: Issued, reason: RevocationReason) -> str:
-        facts: dict[str, JsonValue] = {
-            "fingerprint": one.facts.fingerprint,
-            "serial": one.facts.serial,
-            "issuer": one.issuer,
-            "reason": reason,
-        }
-
-        def effect() -> dict[str, JsonValue]:
-            self._around.issuer(one.issuer).revoke(one.chain, reason)
-            reached("certificate.revoked")
-            return {"revoked": True}
-
-        step = f"revoke/{one.facts.fingerprint}"
-        self._irrevocably(operation, step, Event.CERTIFICATE_REVOKED, facts, effect)
-        return f"{one.facts.fingerprint[:12]} was revoked at {one.issuer} ({reason})"
-
     def _destroy(self, plan: RenewalPlan, holder: str, key_id: str) -> str:
         def effect() -> dict[str, JsonValue]:
             self._around.key_store(holder).destroy(bytes.fromhex(key_id))
@@ -91,17 +63,6 @@ class RetiringActivities(Steps):
                 key_id = str(step.result["key_id"]) if step.step.startswith("key/") and step.result else ""
                 if key_id in held or _destroying(holder, key_id) in begun:
                     yield holder, key_id
-
-    def _issued_before(self, certificate: str) -> Iterator[Issued]:
-        """What the ended operations on this certificate had issued; newest first."""
-        for ending in self._around.journal.endings(KIND, certificate):
-            for step in self._around.journal.steps(ending.operation):
-                if step.step.startswith("issued/") and step.result:
-                    yield Issued(
-                        issuer=step.step.split("/")[2],
-                        chain=str(step.result["chain"]).encode("ascii"),
-                        facts=CertificateFacts.model_validate(step.result["facts"]),
-                    )
 
 
 def _destroying(holder: str, key_id: str) -> str:

@@ -60,7 +60,14 @@ class SwitchingActivities(Steps):
 
         def effect() -> dict[str, JsonValue]:
             roots = self._around.issuer(step.issuer).trust_anchors()
-            return self._served(settings, step.certificate, bundle.version, roots=roots)
+            fence = Fence(operation=step.operation, epoch=FORWARD)
+            return self._served(
+                settings,
+                step.certificate,
+                bundle.version,
+                roots=roots,
+                again=lambda: self._around.target(settings).switch(bundle.version, fence),
+            )
 
         facts: dict[str, JsonValue] = {"fingerprint": bundle.version}
         try:
@@ -71,7 +78,13 @@ class SwitchingActivities(Steps):
         return Done(words=bundle.version)
 
     def _served(
-        self, target: TargetSettings, certificate: str, fingerprint: str, *, roots: bytes | None
+        self,
+        target: TargetSettings,
+        certificate: str,
+        fingerprint: str,
+        *,
+        roots: bytes | None,
+        again: Callable[[], None],
     ) -> dict[str, JsonValue]:
         """Wait until the target steadily shows this leaf; with `roots`, trusted by them too."""
         settings, at = self._settings(certificate), target.verify
@@ -89,6 +102,7 @@ class SwitchingActivities(Steps):
             within_s=settings.verify_timeout_s,
             beat=activity.heartbeat,
             trusted=roots is not None,
+            again=again,
         )
         return {"fingerprint": seen.fingerprint, "tls": seen.tls_version, "trusted": seen.trusted}
 
@@ -137,16 +151,19 @@ class SwitchingActivities(Steps):
     def restore(self, step: StepInput) -> Done:
         """Put the certificate that this target had back, and see that it is served again."""
         settings, previous = self._target(step), self._plan(step.operation).previous.get(step.target)
+        fence = Fence(operation=step.operation, epoch=UNDOING)
 
         def effect() -> dict[str, JsonValue]:
             if settings is None:
                 return {"fingerprint": None, "gone": "the settings have no such target any more"}
-            self._around.target(settings).switch_back(
-                previous, Fence(operation=step.operation, epoch=UNDOING)
-            )
+
+            def back() -> None:
+                self._around.target(settings).switch_back(previous, fence)
+
+            back()
             if previous is None:
                 return {"fingerprint": None}
-            return self._served(settings, step.certificate, previous, roots=None)
+            return self._served(settings, step.certificate, previous, roots=None, again=back)
 
         self._target_step(step, "undo", Event.CERTIFICATE_RESTORED, {"to": previous}, effect)
         return Done(words=previous or "")

@@ -16,6 +16,10 @@ _ONE_HANDSHAKE_S = 5.0
 _ENOUGH = Streak()
 
 
+def _nothing() -> None:
+    """The caller has no way to ask again."""
+
+
 def wait_until_served(  # noqa: PLR0913 - where to look, what must be seen there, and for how long to look
     prober: Prober,
     host: str,
@@ -27,16 +31,24 @@ def wait_until_served(  # noqa: PLR0913 - where to look, what must be seen there
     within_s: float,
     beat: Callable[[], None],
     trusted: bool = True,
+    again: Callable[[], None] = _nothing,
     enough: Streak = _ENOUGH,
 ) -> Handshake:
     """The last of the handshakes that settled it; `beat` is called before each.
+
+    `again` is called once, when half of the time is over: a service that could not read the new files at the moment of
+    its reload (a token was busy, say) goes on with the old ones and tells nobody.
 
     `trusted=False` is for putting back what was there before: an old certificate may have run out.
     Raises `VerificationFailed` that says what was seen last.
     """
     deadline, streak, seen = time.monotonic() + within_s, enough, "nothing was tried"
+    asked_again = False
     while (left := deadline - time.monotonic()) > 0:
         beat()
+        if left < within_s / 2 and not asked_again and not streak.length:
+            again()
+            asked_again = True
         try:
             shown = prober.handshake(host, port, server_name, roots, min(left, _ONE_HANDSHAKE_S))
         except VerificationFailed as error:

@@ -148,13 +148,13 @@ class Script:
     """A prober that shows what it is told to, in order; the last for ever."""
 
     def __init__(self, *shown: Handshake | str) -> None:
-        self._shown = list(shown)
+        self.shown = list(shown)
         self.asked = 0
 
     def handshake(self, host: str, port: int, server_name: str, roots: bytes, timeout_s: float) -> Handshake:
         assert (host, port, server_name, roots) == ("web", 443, NAME, b"roots")
         assert timeout_s > 0
-        shown = self._shown[min(self.asked, len(self._shown) - 1)]
+        shown = self.shown[min(self.asked, len(self.shown) - 1)]
         self.asked += 1
         if isinstance(shown, str):
             raise VerificationFailed(shown)
@@ -187,6 +187,29 @@ def wait(prober: Script, within_s: float = 20, *, trusted: bool = True) -> int:
 def test_it_waits_until_no_old_worker_answers_any_more() -> None:
     prober = Script(OLD, "down", NEW, NEW, OLD, NEW)
     assert wait(prober) == prober.asked == 8
+
+
+def test_a_service_that_missed_its_reload_is_asked_once_more() -> None:
+    prober, asked = Script(OLD), []
+
+    def again() -> None:
+        asked.append(prober.asked)
+        prober.shown[:] = [NEW]
+
+    wait_until_served(
+        prober,
+        "web",
+        443,
+        NAME,
+        b"roots",
+        expected=NEW.fingerprint,
+        within_s=2,
+        beat=lambda: None,
+        again=again,
+        enough=Streak(needed=3, settle_s=0),
+    )
+    assert len(asked) == 1
+    assert asked[0] >= 1
 
 
 def test_it_says_what_it_saw_last() -> None:

@@ -1,0 +1,129 @@
+"""A revocation: which certificates, whether a target still holds one, and the revocation itself at its CA.
+
+It can't be undone. So it waits until its intent is in the evidence log, and where a replacement was asked for, each
+certificate is looked for on every target again, right before it is revoked.
+"""
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.issued import Issued, KnownCertificates
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import Done
+from schemas.errors import InvalidInput, StillServed, UnknownSubject
+from schemas.revocations import CertificateRevocationInput, RevocationPlan, RevocationStep, Served, ToRevoke
+from store import Operation
+
+REVOCATION = "CertificateRevocation"
+
+
+class RevokingActivities(KnownCertificates):
+    @activity.defn
+    @beats
+    def plan_revocation(self, given: CertificateRevocationInput) -> RevocationPlan:
+        """Fix what will be revoked, or find the operation that an ended run has left open."""
+        self._settings(given.certificate)
+        info, wanted = activity.info(), WORKFLOW_TYPES[REVOCATION].workflow_id(given)
+        if info.workflow_id != wanted:
+            raise InvalidInput(f"This revocation is started under the workflow ID {wanted!r}.")
+        found = [
+            one for one in self._around.journal.unfinished(REVOCATION) if one.subject == given.certificate
+        ]
+        authority = self._around.gate.admit(REVOCATION, given, found[0].operation if found else None)
+        for left in found:
+            self._around.gate.record(left.operation, authority)
+            return _plan_of(left)
+        plan = RevocationPlan(
+            operation="",
+            certificate=given.certificate,
+            reason=given.reason,
+            certificates=self._wanted(given),
+            replace=given.replace,
+            why=given.why,
+        )
+        opened = self._around.journal.open(
+            kind=REVOCATION,
+            subject=given.certificate,
+            workflow_id=wanted,
+            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            who=self._around.service,
+            correlation_id="",
+            state=plan.model_dump(mode="json"),
+        )
+        self._around.gate.record(opened.operation, authority)
+        return _plan_of(opened)
+
+    def _wanted(self, given: CertificateRevocationInput) -> tuple[ToRevoke, ...]:
+        """Those that Redoubt had issued and that have not ended: a CA revokes nothing that has."""
+        wanted = (
+            {given.fingerprint}
+            if given.fingerprint
+            else set(self._held_by_targets(given.certificate).values())
+        )
+        now = datetime.now(UTC)
+        found = {
+            one.facts.fingerprint: _to_revoke(one)
+            for one in self._issued_before(given.certificate)
+            if one.facts.fingerprint in wanted and one.facts.not_after > now
+        }
+        if not found:
+            which = given.fingerprint or f"that a target of {given.certificate} holds"
+            raise UnknownSubject(
+                f"There is no certificate {which} that Redoubt had issued and that is still valid."
+            )
+        return tuple(found.values())
+
+    @activity.defn
+    @beats
+    def still_served(self, step: RevocationStep) -> Served:
+        """Which targets hold one of the certificates that are to be revoked."""
+        plan = self._revocation(step)
+        doomed = {one.fingerprint for one in plan.certificates}
+        held = self._held_by_targets(plan.certificate)
+        return Served(targets={name: one for name, one in held.items() if one in doomed})
+
+    @activity.defn
+    @beats
+    def revoke(self, step: RevocationStep) -> Done:
+        """Revoke one certificate of the plan at the CA that issued it."""
+        plan = self._revocation(step)
+        if all(one.fingerprint != step.fingerprint for one in plan.certificates):
+            raise UnknownSubject("The plan of this revocation does not name this certificate.")
+        if plan.replace:
+            holding = [
+                name
+                for name, held in self._held_by_targets(plan.certificate).items()
+                if held == step.fingerprint
+            ]
+            if holding:
+                raise StillServed(f"{', '.join(holding)} still holds {step.fingerprint[:12]}.")
+        for known in self._issued_before(plan.certificate):
+            if known.facts.fingerprint == step.fingerprint:
+                return Done(words=self._revoke(plan.operation, known, plan.reason))
+        raise UnknownSubject(f"The journal does not know certificate {step.fingerprint} any more.")
+
+    @activity.defn
+    @beats
+    def close_revocation(self, step: RevocationStep) -> Done:
+        self._around.journal.close(step.operation, step.outcome, {"why": step.why})
+        return Done()
+
+    def _held_by_targets(self, certificate: str) -> dict[str, str]:
+        held = {target.name: self._held(target) for target in self._settings(certificate).targets}
+        return {name: facts.fingerprint for name, facts in held.items() if facts}
+
+    def _revocation(self, step: RevocationStep) -> RevocationPlan:
+        return _plan_of(self._around.journal.operation(step.operation))
+
+
+def _plan_of(opened: Operation) -> RevocationPlan:
+    return RevocationPlan.model_validate({**opened.state, "operation": opened.operation})
+
+
+def _to_revoke(one: Issued) -> ToRevoke:
+    facts = one.facts
+    return ToRevoke(
+        fingerprint=facts.fingerprint, serial=facts.serial, issuer=one.issuer, not_after=facts.not_after
+    )

@@ -1,0 +1,134 @@
+"""A certificate revoked, once every target serves another.
+
+The replacement is a renewal like any other, without its grace. If it fails nothing is revoked, and the run says so:
+a revoked certificate that is still served helps nobody. Whoever wants that all the same says `replace: false`.
+A run that is terminated leaves its operation open, and the next run on this certificate goes on with it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from activities.certificates.revoking import RevokingActivities as Revoking
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult
+from schemas.errors import RedoubtError
+from schemas.revocations import CertificateRevocationInput, CertificateRevocationResult, RevocationPlan
+from workflows.certificates.renewal import AT_THE_CA, CertificateRenewal
+from workflows.doing import QUICK, done, to_its_end
+from workflows.failures import detail_of, end_with, words_of
+from workflows.steering import Steerable
+from workflows.story import Story, plain
+
+T = TypeVar("T")
+
+OPERATOR = "operator: pause, abort"
+PATIENCE_S = 3600.0
+"""How long the CA is asked to revoke."""
+ANOTHER_RENEWAL = timedelta(seconds=10)
+"""Until the renewal that is running already is looked at again."""
+
+
+@workflow.defn
+class CertificateRevocation(Steerable):
+    @workflow.run
+    async def run(self, given: CertificateRevocationInput) -> CertificateRevocationResult:
+        self.story = Story(given.certificate, who_can_act=OPERATOR)
+        self.story.begin("warning")
+        try:
+            plan = await self._do(
+                Revoking.plan_revocation, given, f"plan the revocation of {given.certificate}"
+            )
+            return await self._whole(plan)
+        except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
+            self.story.result = f"Failed: {plain(words_of(failure))}"
+            self.story.tell()
+            end_with(failure)
+
+    async def _whole(self, plan: RevocationPlan) -> CertificateRevocationResult:
+        self.story.steps = 3 + len(plan.certificates) + plan.replace
+        for one in plan.certificates:
+            self.story.row(one.fingerprint[:12], state="to be revoked", issuer=one.issuer, serial=one.serial)
+        try:
+            replaced_by = await self._replaced(plan) if plan.replace else {}
+            await self._revoke(plan)
+        except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
+            await to_its_end(self._close(plan, "failed", detail_of(failure)))
+            raise
+        await self._close(plan, "revoked", "")
+        self.story.enter("revoked")
+        self.story.result = f"Revoked as {plan.reason.value}."
+        self.story.tell()
+        return CertificateRevocationResult(
+            operation=plan.operation,
+            certificate=plan.certificate,
+            revoked=tuple(one.fingerprint for one in plan.certificates),
+            replaced_by=replaced_by,
+        )
+
+    async def _replaced(self, plan: RevocationPlan) -> dict[str, str]:
+        """What every target serves instead; nothing if none holds what is to be revoked."""
+        self.story.enter("looking", who_can_act=OPERATOR)
+        served = await self._do(Revoking.still_served, plan.step(), "which targets hold it")
+        if not served.targets:
+            return {}
+        self.story.enter("replacing", waits_for="the renewal", who_can_act=OPERATOR)
+        renewed = await self._renewal(plan)
+        self.story.step_done()
+        return renewed.fingerprints
+
+    async def _renewal(self, plan: RevocationPlan) -> CertificateRenewalResult:
+        kind = WORKFLOW_TYPES["CertificateRenewal"]
+        given = CertificateRenewalInput(
+            certificate=plan.certificate,
+            force=True,
+            skip_grace=True,
+            reason=f"to be revoked as {plan.reason.value}",
+        )
+        while True:
+            await self.may_go_on()
+            try:
+                return await workflow.execute_child_workflow(
+                    CertificateRenewal.run,
+                    given,
+                    id=kind.workflow_id(given),
+                    # A renewal that is half-way goes to its end, or back, whatever becomes of this run.
+                    parent_close_policy=ParentClosePolicy.ABANDON,
+                    static_summary=f"replace {plan.certificate}",
+                    static_details=kind.summary,
+                )
+            except WorkflowAlreadyStartedError:
+                self.story.waits_for = "the renewal of this certificate that is running already"
+                self.story.tell()
+                await workflow.sleep(ANOTHER_RENEWAL, summary="until the running renewal has ended")
+
+    async def _revoke(self, plan: RevocationPlan) -> None:
+        self.story.enter("revoking", waits_for="the evidence log, and the CA", who_can_act=OPERATOR)
+        for one in plan.certificates:
+            step, told = plan.step(one.fingerprint), f"revoke {one.fingerprint[:12]} at {one.issuer}"
+            await self._do(Revoking.revoke, step, told, PATIENCE_S, AT_THE_CA)
+            self.story.row(one.fingerprint[:12], state="revoked")
+
+    async def _close(self, plan: RevocationPlan, outcome: Literal["revoked", "failed"], why: str) -> None:
+        self.steered = False
+        step = plan.step().model_copy(update={"outcome": outcome, "why": why})
+        await self._do(Revoking.close_revocation, step, "finish", PATIENCE_S)
+
+    async def _do(
+        self,
+        activity: Callable[[Any, Any], T],
+        given: Any,
+        summary: str,
+        patience_s: float = 300.0,
+        attempt: timedelta = QUICK,
+    ) -> T:
+        if self.steered:
+            await self.may_go_on()
+        result = await done(activity, given, summary, patience_s, attempt)
+        self.story.step_done()
+        return result
