@@ -1,4 +1,4 @@
-"""Who somebody is: signatures, tokens and certificates held against what the policy says of them."""
+"""Who somebody is: signed requests, tokens and certificates held against what the policy says of them."""
 
 from typing import Protocol
 
@@ -8,13 +8,3 @@ from schemas.policies import SigningKey
 class Verifier(Protocol):
     def __call__(self, key: SigningKey, message: bytes, signature: str) -> bool:
         """Whether `signature` (base64) is one by `key` over `message`; never raises for what was signed badly."""
-
-
-class Signer(Protocol):
-    """A key that signs for its owner."""
-
-    @property
-    def key_id(self) -> str: ...
-
-    def sign(self, message: bytes) -> str:
-        """The signature in base64."""

@@ -1,11 +1,12 @@
 """Makes signed requests: for a person at the command line, for the API that vouches, for a service of our own."""
 
+import base64
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from clients.identities import Signer
-from rules.requests import Facing, statement
+from clients.signers import Signer
+from rules.requests import Facing, fingerprint_of, statement
 from schemas.principals import Principal, SignedRequest
 
 GOOD_FOR: Final = timedelta(minutes=15)
@@ -23,7 +24,8 @@ def signed_request(
         issued_at=now,
         expires=now + good_for,
         nonce=secrets.token_hex(16),
-        key_id=signer.key_id,
+        key_id=fingerprint_of(signer.key),
         signature="AAAA",
     )
-    return unsigned.model_copy(update={"signature": signer.sign(statement(unsigned))})
+    signature = base64.b64encode(signer.sign(statement(unsigned))).decode()
+    return unsigned.model_copy(update={"signature": signature})

@@ -1,13 +1,12 @@
 """Keys and policies for the tests of who may do what."""
 
-import base64
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clients.identities.requesting import signed_request
-from clients.identities.signing_keys import FileSigner
+from clients.signers.file import FileSigner
 from rules.requests import Facing
 from schemas.policies import Grant, Policy, PrincipalEntry, Role, SigningKey
 from schemas.principals import Act, Principal, Shown, SignedRequest
@@ -21,11 +20,17 @@ def pem() -> bytes:
 
 
 def key_of(signer: FileSigner, name: str, *, hardware: bool = False) -> SigningKey:
-    public_key = base64.b64encode(signer.public_key).decode()
-    return SigningKey(id=name, kind="ed25519", public_key=public_key, hardware=hardware)
+    return signer.key.model_copy(update={"id": name, "hardware": hardware})
 
 
-ANNA, API, ADMIN, SECOND = (FileSigner(pem()) for _ in range(4))
+class Generated:
+    """A source of secrets in which every reference leads to a new key."""
+
+    def resolve(self, reference: str) -> bytes:  # noqa: ARG002 - the port's
+        return pem()
+
+
+ANNA, API, ADMIN, SECOND = (FileSigner("own", "env:KEY", Generated()) for _ in range(4))
 
 
 def policy(*grants: Grant, **changes: Any) -> Policy:

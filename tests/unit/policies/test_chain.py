@@ -1,5 +1,6 @@
 """The installed policy is believed link by link from the settings' digest, and from nothing else."""
 
+import base64
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 from activities.policies import Policies
-from clients.identities.signing_keys import FileSigner, verify
+from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
+from clients.signers.file import FileSigner
 from rules.policies import statement
 from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.evidence import Entry, Event, Kind
@@ -32,7 +34,10 @@ def digest(document: bytes) -> str:
 
 def signed(document: bytes, *signers: tuple[str, FileSigner]) -> tuple[Signature, ...]:
     message = statement(document)
-    return tuple(Signature(key_id=name, signature=signer.sign(message)) for name, signer in signers)
+    return tuple(
+        Signature(key_id=name, signature=base64.b64encode(signer.sign(message)).decode())
+        for name, signer in signers
+    )
 
 
 FIRST = written(policy(admins_needed=2))

@@ -13,8 +13,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.authorizing import STEP, Gate
 from activities.policies import Policies
-from clients.identities.signing_keys import FileSigner, verify
+from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
+from clients.signers.file import FileSigner
 from rules.requests import Facing, input_digest
 from schemas.certificates import CertificateRenewalInput
 from schemas.errors import NotAuthorized
