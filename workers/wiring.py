@@ -124,7 +124,8 @@ class Wiring:
             coming = given.next_account_key
             following = None if coming is None else self.secrets().resolve(coming)
             solver = self.challenge(given.challenge)
-            return Acme(name, given, account_key, solver, eab, next_account_pem=following)
+            allow = self.settings.egress.allow
+            return Acme(name, given, account_key, solver, eab, next_account_pem=following, allow=allow)
         from clients.issuers.local import LocalCa
 
         return LocalCa(name, given, self.key_store(given.key_store))

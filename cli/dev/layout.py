@@ -54,6 +54,8 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
             "keys": {"kind": "software", "path": "keys/own", "master_key": _secret("keys-master-key")},
             **_hsm(found.module),
         },
+        # Pebble listens on loopback, and so do its links.
+        "egress": {"allow": ["127.0.0.0/8"]},
         "challenges": {"web": {"kind": "http-01", "webroot": str(found.ca.webroot)}},
         "issuers": {
             "acme": {

@@ -23,6 +23,7 @@ from cryptography import x509
 from josepy.json_util import field
 
 from clients.challenges import ChallengeSolver
+from clients.egress.client import EgressClient
 from clients.issuers import Order
 from clients.issuers.acme_account import Account, account_key
 from clients.issuers.acme_chains import preferred
@@ -55,14 +56,20 @@ class AcmeIssuer:
         eab_key: str | None = None,
         *,
         next_account_pem: bytes | None = None,
+        allow: tuple[str, ...] = (),
     ) -> None:
-        """The account's keys are PKCS#8 PEM; `eab_key` as the CA gave it, base64url without padding."""
+        """The account's keys are PKCS#8 PEM; `eab_key` as the CA gave it, base64url without padding.
+
+        `allow` are the networks beside the public ones in which the CA's links may lead (`egress.allow`).
+        """
         self.name = name
         self._given = given
         self._account_pem, self._eab_key = account_pem, eab_key
         self._key = account_key(account_pem)
         pems = () if next_account_pem is None else (next_account_pem,)
-        self._account = Account(name, given, (self._key, *map(account_key, pems)), eab_key)
+        self._allow = allow
+        egress = EgressClient(allow, given.ca_file)
+        self._account = Account(name, given, (self._key, *map(account_key, pems)), eab_key, egress)
         self._renewals = RenewalInformation(self._account)
         self._solver = solver
 
@@ -148,7 +155,8 @@ class AcmeIssuer:
                 "preferred_chain": None,
             }
         )
-        return AcmeIssuer(f"{self.name} (staging)", staged, self._account_pem, self._solver, self._eab_key)
+        name, pem = f"{self.name} (staging)", self._account_pem
+        return AcmeIssuer(name, staged, pem, self._solver, self._eab_key, allow=self._allow)
 
     def change_account_key(self, new_pem: bytes) -> bool:
         """Give the account this key; True if it was done now. Again, after a kill at any line: it is finished."""

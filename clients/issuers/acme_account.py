@@ -23,6 +23,7 @@ from josepy.errors import Error as JoseError
 from josepy.jwa import ES256, ES384, RS256, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
+from clients.egress.client import EgressClient
 from clients.issuers.acme_network import Network, code_of, translated
 from schemas.errors import CaRefused, CaUnavailable, InvalidReference, OrderLost
 from schemas.settings import issuers
@@ -47,13 +48,19 @@ class _Found:
 
 class Account:
     def __init__(
-        self, name: str, given: issuers.AcmeIssuer, keys: tuple[AccountKey, ...], eab_key: str | None
+        self,
+        name: str,
+        given: issuers.AcmeIssuer,
+        keys: tuple[AccountKey, ...],
+        eab_key: str | None,
+        egress: EgressClient,
     ) -> None:
         """`keys`: the account's, then the one that it is changing to, if it is."""
         self.name = name
         self._given = given
         self._keys = keys
         self._eab_key = eab_key
+        self._egress = egress
         self._found: _Found | None = None
         self._finding = threading.Lock()
         self._threads = threading.local()
@@ -93,7 +100,7 @@ class Account:
         client: ClientV2 | None = getattr(self._threads, "client", None)
         if client is None:
             first = self._keys[0]
-            network = Network(self.name, first.jwk, first.algorithm, self._given.ca_file)
+            network = Network(self.name, first.jwk, first.algorithm, self._egress)
             self._threads.network = network
             client = self._threads.client = ClientV2(self._directory(network), network)
         return client

@@ -1,12 +1,11 @@
 """HTTP as we let an ACME CA speak to us: bounded, verified, patient with nonces, and with errors of ours.
 
-The `acme` library signs and parses; this adds what it lacks: an answer's size and time are capped, redirects are
-not followed, a refused nonce is tried again as often as needed (RFC 8555, 6.5: the server has not acted on it),
-and what the CA says becomes an error of the catalogue.
+The `acme` library signs and parses; this adds what it lacks: requests go through the egress client, which caps size
+and time and goes to no address inside; a refused nonce is tried again as often as needed (RFC 8555, 6.5: the server
+has not acted on it); and what the CA says becomes an error of the catalogue.
 """
 
 import email.utils
-import ssl
 import time
 from typing import Any, Final
 
@@ -17,6 +16,8 @@ from josepy.errors import Error as JoseError
 from josepy.jwa import JWASignature
 from josepy.jwk import JWK
 
+from clients.egress import Request
+from clients.egress.client import EgressClient
 from schemas.errors import (
     AccountRefused,
     CaRefused,
@@ -30,11 +31,16 @@ LARGEST_ANSWER: Final = 1 << 20
 TIMEOUT_S: Final = 20
 NONCE_TRIES: Final = 30
 LONGEST_WAIT_S: Final = 600.0
-_CHUNK: Final = 1 << 16
 _NOT_FOUND: Final = 404
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 
+_CONTENT_TYPES: Final = (
+    "application/json",
+    "application/pem-certificate-chain",
+    "application/problem+json",
+)
+"""What RFC 8555 has a CA answer with."""
 _ACCOUNT = {
     "accountDoesNotExist",
     "badPublicKey",
@@ -48,17 +54,28 @@ _ORDER = {"connection", "dns", "incorrectResponse", "tls", "caa"}
 
 
 class Network(ClientNetwork):
-    def __init__(self, name: str, key: JWK, algorithm: JWASignature, ca_file: str | None) -> None:
+    def __init__(self, name: str, key: JWK, algorithm: JWASignature, egress: EgressClient) -> None:
         super().__init__(key, alg=algorithm, user_agent="redoubt", timeout=TIMEOUT_S)
         self.name = name
-        self.verify_ssl = ca_file or True  # type: ignore[assignment]  # requests takes a file too
-        self.session.trust_env = ca_file is None
         self.status = 0
+        self._egress = egress
 
-    def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
+    def _send_request(self, method: str, url: str, *_: Any, **kwargs: Any) -> requests.Response:
+        """Every URL but the directory's was given by the CA: it goes through the egress client."""
+        data = kwargs.get("data")
+        request = Request(
+            url,
+            self.name,
+            method,  # type: ignore[arg-type]  # the library uses GET, HEAD and POST
+            {**kwargs.get("headers", {}), "User-Agent": self.user_agent},
+            data.encode() if isinstance(data, str) else data,
+            content_types=_CONTENT_TYPES,
+            largest=LARGEST_ANSWER,
+            within_s=TIMEOUT_S,
+        )
         try:
-            response = self._bounded(method, url, *args, **kwargs)
-        except (requests.RequestException, ssl.SSLError) as error:
+            response = self._egress.exchange(request)
+        except requests.RequestException as error:
             raise CaUnavailable(f"{self.name} could not be reached ({type(error).__name__}).") from error
         self.status = response.status_code
         if self.status == _TOO_MANY or self.status >= _SERVER_ERROR:
@@ -67,35 +84,6 @@ class Network(ClientNetwork):
                 f"{self.name} answered with status {self.status}{said and f': {said}'}.",
                 retry_after_s=retry_after(response),
             )
-        return response
-
-    def _bounded(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
-        """Read at most so much, within so long: the library would read whatever comes."""
-        if not url.startswith("https://"):
-            raise CaRefused(f"{self.name} named a URL that is not https.")
-        deadline, body = time.monotonic() + TIMEOUT_S, bytearray()
-        kwargs.setdefault("headers", {}).setdefault("User-Agent", self.user_agent)
-        response: requests.Response = self.session.request(
-            method,
-            url,
-            *args,
-            **{
-                **kwargs,
-                "verify": self.verify_ssl,
-                "timeout": TIMEOUT_S,
-                "stream": True,
-                "allow_redirects": False,
-            },
-        )
-        with response:
-            for chunk in response.iter_content(_CHUNK):
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise CaRefused(f"{self.name} sent an answer of more than {LARGEST_ANSWER} bytes.")
-                if time.monotonic() > deadline:
-                    raise CaUnavailable(f"{self.name} did not finish its answer within {TIMEOUT_S} s.")
-        response._content = bytes(body)  # noqa: SLF001 - the way requests itself keeps a body that was read
-        response.encoding = "utf-8"
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:

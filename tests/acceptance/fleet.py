@@ -76,6 +76,8 @@ class Fleet:
             "store": {"url": f"sqlite:///{self.folder / 'redoubt.sqlite'}"},
             "evidence": {"sequence_every_s": 0.1},
             "key_stores": self._key_stores(),
+            "egress": {"allow": ["127.0.0.0/8"]},
+            "breakers": {"open_s": 2.0},
             "challenges": {"web": {"kind": "http-01", "webroot": str(self.ca.webroot)}},
             "issuers": {"acme": self._acme(), "local": {"kind": "local", "path": "ca", "key_store": "keys"}},
             "certificates": {

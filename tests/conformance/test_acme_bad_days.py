@@ -14,7 +14,7 @@ from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
 from schemas.errors import AccountRefused, CaRefused, CaUnavailable, InvalidReference, OrderInvalid, OrderLost
 from schemas.settings import issuers
-from tests.servers.orders import Beats, account_key, names_of_ones_own, request
+from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 from tests.servers.starters import serve_webroot
 
 Start = Callable[..., Pebble]
@@ -69,7 +69,11 @@ def given_for(ca: Pebble, **more: object) -> issuers.AcmeIssuer:
 
 
 def issuer_for(ca: Pebble, key: bytes | None = None) -> AcmeIssuer:
-    return AcmeIssuer("ca", given_for(ca), key or account_key(), WebrootSolver(ca.webroot))
+    return AcmeIssuer("ca", given_for(ca), key or account_key(), WebrootSolver(ca.webroot), allow=LOOPBACK)
+
+
+def given_to(given: issuers.AcmeIssuer, ca: Pebble) -> AcmeIssuer:
+    return AcmeIssuer("ca", given, account_key(), WebrootSolver(ca.webroot), allow=LOOPBACK)
 
 
 def issue(issuer: AcmeIssuer) -> bytes:
@@ -115,7 +119,7 @@ def test_a_ca_that_is_down_is_unavailable_and_the_order_goes_on_after(start: Sta
 
 def test_a_challenge_that_nobody_shows_makes_the_order_invalid(start: Start) -> None:
     ca = start()
-    issuer = AcmeIssuer("ca", given_for(ca), account_key(), Nowhere())
+    issuer = AcmeIssuer("ca", given_for(ca), account_key(), Nowhere(), allow=LOOPBACK)
     url = issuer.place_order(names_of_ones_own()).url
     with pytest.raises(OrderInvalid) as caught:
         issuer.prove_control(url, Beats())
@@ -157,8 +161,11 @@ def test_external_account_binding_is_required_and_checked(start: Start) -> None:
     bound = given_for(ca, eab={"key_id": EAB_KEY_ID, "hmac_key": "env:EAB"})
     solver = WebrootSolver(ca.webroot)
     with pytest.raises(AccountRefused):
-        AcmeIssuer("ca", bound, account_key(), solver, EAB_HMAC_KEY[::-1]).place_order(names_of_ones_own())
-    assert AcmeIssuer("ca", bound, account_key(), solver, EAB_HMAC_KEY).place_order(names_of_ones_own()).url
+        AcmeIssuer("ca", bound, account_key(), solver, EAB_HMAC_KEY[::-1], allow=LOOPBACK).place_order(
+            names_of_ones_own()
+        )
+    right = AcmeIssuer("ca", bound, account_key(), solver, EAB_HMAC_KEY, allow=LOOPBACK)
+    assert right.place_order(names_of_ones_own()).url
 
 
 def test_a_request_that_does_not_fit_is_refused_for_good(start: Start) -> None:
@@ -179,7 +186,7 @@ def test_a_ca_that_our_trust_does_not_hold_is_not_spoken_to(start: Start) -> Non
     ca = start()
     given = given_for(ca, ca_file=None)
     with pytest.raises(CaUnavailable, match="SSLError"):
-        AcmeIssuer("ca", given, account_key(), WebrootSolver(ca.webroot)).place_order(names_of_ones_own())
+        given_to(given, ca).place_order(names_of_ones_own())
 
 
 def test_a_ca_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
@@ -191,7 +198,7 @@ def test_a_ca_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, st
         listener.start()
         given = given_for(ca, directory=f"https://127.0.0.1:{silent.getsockname()[1]}/dir")
         with pytest.raises(CaUnavailable, match="Timeout"):
-            AcmeIssuer("ca", given, account_key(), WebrootSolver(ca.webroot)).place_order(names_of_ones_own())
+            given_to(given, ca).place_order(names_of_ones_own())
         listener.join(30)
         for line in held:
             line.close()

@@ -18,7 +18,7 @@ from schemas.errors import OrderInvalid, OrderLost
 from schemas.settings import issuers
 from tests.conftest import Ca
 from tests.servers.crashes import killed_at
-from tests.servers.orders import Beats, account_key, names_of_ones_own, request
+from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 
 _ACME = """
 from pathlib import Path
@@ -26,7 +26,8 @@ from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
 from schemas.settings import issuers
 given = issuers.AcmeIssuer.model_validate_json({given!r})
-issuer = AcmeIssuer("ca", given, Path({key!r}).read_bytes(), WebrootSolver(Path({webroot!r})))
+solver = WebrootSolver(Path({webroot!r}))
+issuer = AcmeIssuer("ca", given, Path({key!r}).read_bytes(), solver, allow=("127.0.0.0/8",))
 """
 _LOCAL = """
 from pathlib import Path
@@ -69,7 +70,7 @@ def _acme(ca: Ca, folder: Path) -> Case:
     key.write_bytes(account_key())
 
     def make() -> Issuer:
-        return AcmeIssuer("ca", given, key.read_bytes(), WebrootSolver(ca.webroot))
+        return AcmeIssuer("ca", given, key.read_bytes(), WebrootSolver(ca.webroot), allow=LOOPBACK)
 
     def issued(url: str) -> int:
         order_id = url.rpartition("/")[2]

@@ -6,6 +6,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clients.subjects import alternative_names
+
+LOOPBACK = ("127.0.0.0/8",)
+"""Where the tests' CAs listen, and where their links lead: `egress.allow`."""
+
 
 def account_key() -> bytes:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -19,8 +24,9 @@ def names_of_ones_own() -> tuple[str, ...]:
 
 
 def request(names: tuple[str, ...]) -> bytes:
-    alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(alternative, critical=False)
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(
+        alternative_names(names), critical=False
+    )
     signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     return signed.public_bytes(serialization.Encoding.DER)
 
