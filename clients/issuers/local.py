@@ -6,16 +6,12 @@
   valid, one without is ready, and there is no state between the two to be killed in.
 - A finalisation holds the folder's lock, so an order gets one certificate however often and by however many it is
   asked for. The request must be signed by its key and ask for the order's names, no more and no fewer.
+- What it revokes stands in a list that it signs (`local_revocations`); with `crl_url` its certificates say where.
 """
 
 import contextlib
-import fcntl
 import hashlib
-import json
-import os
-import re
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,19 +22,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from clients.issuers import Order
+from clients.issuers.local_revocations import LIST_FILE, LocalRevocations
+from clients.issuers.orders import OrderFolder
+from clients.issuers.requests import LeafKey, asked_key
 from clients.keystores import KeyStore
 from clients.keystores.signing import StoredEcKey, StoredRsaKey, digest_for, stored_key
 from clients.secrets.files import store_file
 from rules.points import reached
-from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
+from schemas.errors import CaRefused, OrderInvalid
+from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 
 _ROOT_DAYS = 3650
 _SKEW = timedelta(minutes=5)  # clocks of clients may be behind ours
-_LEAST_RSA_BITS = 2048
-_MAX_NAMES = 100
-_MAX_FILE_BYTES = 1 << 20
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class LocalCa:
@@ -49,43 +45,40 @@ class LocalCa:
         self._given = given
         self._keys = keys
         self._path = Path(given.path)
+        self._orders = OrderFolder(name, "local", self._path)
+        self._revocations = LocalRevocations(name, self._path, timedelta(days=given.crl_days))
         # Of this CA and no other in the same key store.
         self._key_id = hashlib.sha256(f"local-ca/{name}".encode()).digest()[:16]
 
     # --- the port -------------------------------------------------------------------------------------
 
     def place_order(self, names: tuple[str, ...]) -> Order:
-        if not 1 <= len(names) <= _MAX_NAMES:
-            raise CaRefused(f"{self.name} issues for 1 to {_MAX_NAMES} names.")
         self._root()
-        order_id = secrets.token_hex(16)
-        with self._folder() as orders:
-            store_file(orders / f"{order_id}.json", json.dumps({"names": names}).encode())
+        url = self._orders.place(names)
         reached("order.placed")
-        return Order(url=f"local:{self.name}/{order_id}", status="ready")
+        return Order(url=url, status="ready")
 
     def order(self, url: str) -> Order:
-        self._names(url)
-        return Order(url=url, status="ready" if self._issued(url) is None else "valid")
+        self._orders.names(url)
+        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
 
     def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
         beat()
         return self.order(url)
 
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
-        names = self._names(url)
+        names = self._orders.names(url)
         beat()
-        with self._locked():
-            if self._issued(url) is None:
-                leaf = self._signed(self._public_key(csr, names), names)
-                with self._folder() as orders:
-                    store_file(orders / f"{self._order_id(url)}.pem", leaf.public_bytes(Encoding.PEM))
+        with self._orders.alone():
+            if self._orders.issued(url) is None:
+                leaf = self._signed(asked_key(self.name, csr, names), names)
+                self._orders.keep(url, "pem", leaf.public_bytes(Encoding.PEM))
                 reached("order.finalized")
         return self.order(url)
 
     def certificate(self, url: str) -> bytes:
-        self._names(url)
-        issued = self._issued(url)
+        self._orders.names(url)
+        issued = self._orders.issued(url)
         if issued is None:
             raise OrderInvalid(f"{self.name} has issued nothing for this order.")
         reached("certificate.downloaded")
@@ -96,63 +89,39 @@ class LocalCa:
 
     def certificates_issued(self) -> int:
         """How many it has issued in all, for evidence and figures."""
-        with self._folder() as orders:
-            return sum(1 for _ in orders.glob("*.pem"))
+        return self._orders.count()
 
-    # --- what it holds --------------------------------------------------------------------------------
+    # --- revocation -----------------------------------------------------------------------------------
 
-    def _order_id(self, url: str) -> str:
-        owner, _, order_id = url.removeprefix("local:").partition("/")
-        if owner != self.name or not _ID.fullmatch(order_id):
-            raise OrderLost(f"{self.name} knows no such order.")
-        return order_id
-
-    def _names(self, url: str) -> tuple[str, ...]:
-        content = self._read(f"{self._order_id(url)}.json")
-        if content is None:
-            raise OrderLost(f"{self.name} knows no such order.")
-        return tuple(json.loads(content)["names"])
-
-    def _issued(self, url: str) -> bytes | None:
-        return self._read(f"{self._order_id(url)}.pem")
-
-    def _read(self, file: str) -> bytes | None:
-        with (
-            self._folder() as orders,
-            contextlib.suppress(FileNotFoundError),
-            (orders / file).open("rb") as opened,
-        ):
-            return opened.read(_MAX_FILE_BYTES)
-        return None
-
-    @contextlib.contextmanager
-    def _folder(self) -> Iterator[Path]:
-        orders = self._path / "orders"
+    def revoke(self, chain: bytes, reason: RevocationReason) -> None:
+        """Only what it has issued; the list is signed and in place when this returns."""
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            orders.mkdir(mode=0o700, exist_ok=True)
-            yield orders
-        except OSError as error:
-            raise CaUnavailable(f"The folder of {self.name} can't be used ({error.strerror}).") from error
+            leaf = x509.load_pem_x509_certificates(chain)[0]
+            leaf.verify_directly_issued_by(self._root())
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise CaRefused(f"{self.name} has not issued this certificate.") from error
+        with self._orders.alone():
+            self._revocations.add(leaf, reason)
+            self._list_anew()
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Alone among all threads and processes: each entry opens the file anew, and so waits for the others."""
-        with self._folder():
-            handle = os.open(
-                self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def crl_at(self, url: str) -> bytes | None:
+        """Its list (DER), made anew where that is due; None for a URL that is not its own."""
+        return self.crl() if url and url == self._given.crl_url else None
+
+    def crl(self) -> bytes:
+        with self._orders.alone():
+            self._list_anew()
+        return (self._path / LIST_FILE).read_bytes()
+
+    def _list_anew(self) -> None:
+        if self._revocations.stale():
+            self._revocations.write(*self._root_and_key())
 
     # --- the root -------------------------------------------------------------------------------------
 
     def _root(self) -> x509.Certificate:
         file = self._path / "root.pem"
-        with self._folder():
+        with self._orders.opened():
             if not file.exists():
                 made = self._self_signed().public_bytes(Encoding.PEM)
                 # Another process may have been faster: then its root is the root.
@@ -183,32 +152,7 @@ class LocalCa:
 
     # --- leaves ---------------------------------------------------------------------------------------
 
-    def _public_key(self, csr: bytes, names: tuple[str, ...]) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-        try:
-            request = x509.load_der_x509_csr(csr)
-            signed = request.is_signature_valid
-            asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (ValueError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-            raise CaRefused(f"{self.name}: the request can't be read.") from error
-        if not signed:
-            raise CaRefused(f"{self.name}: the request is not signed by its key.")
-        wanted = asked.get_values_for_type(x509.DNSName)
-        if len(list(asked)) != len(wanted) or sorted(wanted) != sorted(names):
-            raise CaRefused(f"{self.name}: the request asks for other names than the order.")
-        return self._suitable(request.public_key())
-
-    def _suitable(self, public: object) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-        if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in {"secp256r1", "secp384r1"}:
-            return public
-        if isinstance(public, rsa.RSAPublicKey) and public.key_size >= _LEAST_RSA_BITS:
-            return public
-        raise CaRefused(
-            f"{self.name} issues for P-256, P-384 and RSA keys of {_LEAST_RSA_BITS} bits or more."
-        )
-
-    def _signed(
-        self, public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, names: tuple[str, ...]
-    ) -> x509.Certificate:
+    def _signed(self, public: LeafKey, names: tuple[str, ...]) -> x509.Certificate:
         root, key = self._root_and_key()
         now = datetime.now(UTC)
         until = min(now + timedelta(days=self._given.valid_days), root.not_valid_after_utc)
@@ -234,6 +178,10 @@ class LocalCa:
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
             )
         )
+        if self._given.crl_url:
+            full = [x509.UniformResourceIdentifier(self._given.crl_url)]
+            points = x509.CRLDistributionPoints([x509.DistributionPoint(full, None, None, None)])
+            builder = builder.add_extension(points, critical=False)
         return builder.sign(key, digest_for(key))
 
 

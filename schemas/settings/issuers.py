@@ -57,6 +57,13 @@ class LocalIssuer(Contract):
     key_store: Name = Field(description="Which of `key_stores` holds the CA's key.")
     common_name: str = Field(default="Redoubt local CA", description="The CA's name in what it issues.")
     valid_days: PositiveInt = Field(default=30, description="How long its certificates are valid.")
+    crl_url: str | None = Field(
+        default=None,
+        pattern=r"^http://[^\s]+$",
+        max_length=1024,
+        description="Where you serve its crl.der, as its certificates say it; http, for a CRL is signed itself.",
+    )
+    crl_days: PositiveInt = Field(default=7, description="How long a revocation list of its is valid.")
 
 
 IssuerSettings = Annotated[AcmeIssuer | LocalIssuer, Field(discriminator="kind")]
