@@ -95,3 +95,10 @@ class ApprovalAsk(Contract):
     """The argument of the activity that asks for an operation's approval, or looks how it stands."""
 
     operation: OperationId
+
+
+class Ballot(Contract):
+    """The argument of the activity that takes a vote."""
+
+    operation: OperationId
+    vote: Vote

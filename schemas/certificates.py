@@ -104,6 +104,8 @@ class RenewalPlan(Contract):
     why: str = ""
     reason: str = ""
     """What the requester gave as the reason."""
+    needs_approval: bool = False
+    """Told to the run, and no part of the operation's record: the gate decides by the policy alone."""
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -78,6 +78,10 @@ def _certificate_activities(kind: type, wiring: Wiring) -> object:
     return kind(wiring.certificate_surroundings())
 
 
+def _approving_activities(kind: type, wiring: Wiring) -> object:
+    return kind(wiring.approval_gate(), wiring.journal())
+
+
 POOLS: dict[str, Pool] = {
     pool.name: pool
     for pool in (
@@ -94,6 +98,7 @@ POOLS: dict[str, Pool] = {
                 ("activities.certificates.issuing:IssuingActivities", _certificate_activities),
                 ("activities.certificates.switching:SwitchingActivities", _certificate_activities),
                 ("activities.certificates.retiring:RetiringActivities", _certificate_activities),
+                ("activities.approving:ApprovingActivities", _approving_activities),
                 ("activities.certificates.revoking:RevokingActivities", _certificate_activities),
             ),
             key_stores=needs.certificate_key_stores,

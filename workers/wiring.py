@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from temporalio.common import MetricMeter
     from temporalio.runtime import Runtime
 
+    from activities.approving import ApprovalGate
     from activities.authorizing import Gate
     from activities.certificates.steps import Surroundings
     from activities.policies import Policies
@@ -166,6 +167,7 @@ class Wiring:
             key_store=self.key_store,
             target=self.target,
             gate=self.gate(),
+            approvals=self.approval_gate(),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 
@@ -197,6 +199,19 @@ class Wiring:
 
         installation, journal = self.settings.installation, self.journal()
         return Gate(self.policies(), self.policy_records(), journal, installation, verify, presented)
+
+    def approval_gate(self) -> "ApprovalGate":
+        return self._once.get("approval gate", self._approval_gate)
+
+    def _approval_gate(self) -> "ApprovalGate":
+        from activities.approving import ApprovalGate
+        from clients.signers.verifying import SignatureVerifier
+        from store.sql.approvals import SqlApprovals
+        from workers.acting import acting
+
+        approvals = SqlApprovals(self.engine(), self._service, acting)
+        installation = self.settings.installation
+        return ApprovalGate(approvals, self.policies(), self.journal(), SignatureVerifier(), installation)
 
     # --- records --------------------------------------------------------------------------------------
 

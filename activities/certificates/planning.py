@@ -43,7 +43,7 @@ class PlanningActivities(Steps):
         for left in found:
             if not left.undoing:
                 self._around.gate.record(left.operation, authority)
-            return plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
+            return self._asking(plan_of(left).model_copy(update={"settled": self._settled(left.operation)}))
         held = {target.name: self._held(target) for target in settings.targets}
         decision = self._due(given.certificate, settings, held.values(), datetime.now(UTC))
         plan = _planned(given, settings, held, decision)
@@ -54,7 +54,12 @@ class PlanningActivities(Steps):
             self._around.issuer(issuer).trust_anchors()
         opened = self._open(plan)
         self._around.gate.record(opened.operation, authority)
-        return opened
+        return self._asking(opened)
+
+    def _asking(self, plan: RenewalPlan) -> RenewalPlan:
+        """The plan with what is no part of it: whether the policy asks for its approval now."""
+        needed = self._around.approvals.needed(KIND, plan.certificate)
+        return plan.model_copy(update={"needs_approval": needed})
 
     def _open(self, plan: RenewalPlan) -> RenewalPlan:
         info = activity.info()
@@ -65,7 +70,7 @@ class PlanningActivities(Steps):
             run=f"{info.workflow_id}/{info.workflow_run_id}",
             who=self._around.service,
             correlation_id="",
-            state=plan.model_dump(mode="json"),
+            state=plan.model_dump(mode="json", exclude={"needs_approval"}),
         )
         return plan_of(opened)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from activities.approving import ApprovalGate
 from activities.authorizing import Gate
 from activities.certificates.measures import Measures
 from clients.certificates import CertificateReader
@@ -45,6 +46,7 @@ class Surroundings:
     key_store: Callable[[str], KeyStore]
     target: Callable[[TargetSettings], Target]
     gate: Gate
+    approvals: ApprovalGate
     service: str = "service:certificates"
     measures: Measures = field(default_factory=Measures)
 
@@ -65,7 +67,7 @@ class Steps:
         told: Callable[[dict[str, JsonValue]], dict[str, JsonValue]] = dict,
     ) -> dict[str, JsonValue]:
         """Intent, effect, outcome; `told` is what of the result the evidence repeats."""
-        facts = {**facts, **self._around.gate.confirm(operation, step)}
+        facts = {**facts, **self._authority(operation, step)}
         begun = self._around.journal.begin(operation, step, what, facts)
         if begun.result is not None:
             return begun.result
@@ -81,12 +83,19 @@ class Steps:
         effect: Callable[[], dict[str, JsonValue]],
     ) -> dict[str, JsonValue]:
         """As `_once`, for what can't be undone: the effect waits until its intent is in the evidence log."""
-        facts = {**facts, **self._around.gate.confirm(operation, step)}
+        facts = {**facts, **self._authority(operation, step)}
         begun = self._around.journal.begin(operation, step, what, facts)
         if begun.result is not None:
             return begun.result
         self._await_log(operation, step)
         return self._around.journal.finish(operation, step, what, facts, effect())
+
+    def _authority(self, operation: str, step: str) -> dict[str, JsonValue]:
+        """Who has started and who has approved this: read and verified anew before each effect."""
+        return {
+            **self._around.gate.confirm(operation, step),
+            **self._around.approvals.confirm(operation, step),
+        }
 
     def _settled(self, operation: str) -> bool:
         """Whether something was begun that can't be undone: then what was replaced can't be put back."""

@@ -34,9 +34,9 @@ from schemas.certificates import (
     Undo,
 )
 from schemas.errors import Aborted, OrderLost, RedoubtError, UndoIncomplete
+from workflows.approving import Approvable
 from workflows.doing import QUICK, all_of, done, to_its_end
 from workflows.failures import code_of, detail_of, end_with, words_of
-from workflows.steering import Steerable
 from workflows.story import Story, plain
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ KEY_STORE_PATIENCE_S = 120.0
 
 
 @workflow.defn
-class CertificateRenewal(Steerable):
+class CertificateRenewal(Approvable):
     @workflow.run
     async def run(self, given: CertificateRenewalInput) -> CertificateRenewalResult:
         self.story = Story(given.certificate, who_can_act=OPERATOR)
@@ -105,6 +105,8 @@ class CertificateRenewal(Steerable):
     # --- forward --------------------------------------------------------------------------------------
 
     async def _forward(self, plan: RenewalPlan) -> None:
+        if plan.needs_approval and not plan.settled:
+            await self.approved(plan.operation)
         self.issued = {group.name: await self._obtain(plan, group) for group in plan.groups}
         await self._stage(plan)
         for number, wave in enumerate(plan.waves, 1):
