@@ -48,6 +48,10 @@ class Policies:
         """None in an installation without a policy. Raises `NotAuthorized` if the one that must hold can't."""
         return None if self._root is None else self._chain()[-1]
 
+    def newest(self) -> Held | None:
+        """As `current`, for who works on the policy itself: None also while the first version is not installed."""
+        return self.current() if self._root is not None and self._records.versions() else None
+
     def version(self, version: int) -> Held:
         """An earlier version, by which an operation was allowed. Raises `NotAuthorized`."""
         chain = self._chain()

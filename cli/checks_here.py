@@ -51,6 +51,9 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
         partial(_answers, wiring.check_records, "can be written"),
         "check store.url and the database",
     )
+    yield Check(
+        "policy", partial(_policy, wiring), "redoubt policy check, then sign and apply: docs/policies.md"
+    )
     migrate = "redoubt store migrate"
     yield Check("records' schema", partial(_answers, wiring.check_schema, "is the newest"), migrate)
     yield Check(
@@ -168,3 +171,10 @@ def _get(url: str, trust: str | None) -> httpx.Response:
     verified = ssl.create_default_context(cafile=trust)
     answer = httpx.get(url, verify=verified, timeout=_TIMEOUT_S, trust_env=False)
     return answer.raise_for_status() if answer.is_error else answer
+
+
+def _policy(wiring: Wiring) -> str:
+    held = wiring.policies().current()
+    if held is None:
+        raise Concern("no policy holds: whoever reaches Temporal or the command may start anything")
+    return f"version {held.policy.version} holds and verifies"

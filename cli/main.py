@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "schedules": ("cli.schedules:app", "Make the cluster's schedules match the settings."),
     "history": ("cli.history:app", "Export histories, and replay them against this code."),
     "audit": ("cli.audit:app", "Verify the evidence log."),
+    "policy": ("cli.policy:app", "Who may do what: check, test, sign and apply the policy file."),
     "store": ("cli.store:app", "Bring the records' schema up to date."),
     "codec": ("cli.codec:app", "The keys that payloads are encrypted with."),
     "codec-server": ("cli.codec_server:app", "Encode and decode payloads for the Web UI."),

@@ -12,10 +12,15 @@ from cli.failures import adopt
 from cli.following import Seen, follow, look
 from cli.listing import Filter, listed
 from cli.output import ExitCode, Format, Output, lines, record, say, table
+from cli.signing import As, Key, signer_of, who_signs
 from cli.types import named, read_input
+from clients.identities.requesting import signed_request
+from clients.temporal.requests import presenting
+from rules.requests import Facing, input_digest
 from schemas.catalogue import WorkflowType
 from schemas.contract import WorkflowInput
 from schemas.errors import AlreadyRunning, DependencyUnavailable, NotNow
+from schemas.principals import Act, Principal
 from schemas.runs import Steer, Steered
 from workflows.failures import words_of
 
@@ -26,11 +31,13 @@ RunId = Annotated[str | None, typer.Option("--run-id", help="One run of this ID;
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")]
 
 
-def start(
+def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="Workflow type; `redoubt schema` lists them.")],
     given: Annotated[str, typer.Option("--input", metavar="FILE|-", help="JSON or YAML; - for stdin.")],
     correlation_id: Annotated[str, typer.Option(help="Yours, kept through logs, spans and lists.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follow it until it ends.")] = False,
+    as_: As = "",
+    key: Key = "",
     output: Output = Format.TEXT,
 ) -> None:
     """Start a workflow; prints its IDs and its page in the Web UI."""
@@ -40,7 +47,7 @@ def start(
     value = read_input(found, given)
 
     async def talk(cluster: Cluster) -> ExitCode:
-        started = await _start(cluster, found, value)
+        started = await _start(cluster, found, value, who_signs(cluster.settings, as_, key))
         record(started, output)
         return (
             await _watch(cluster, started["workflow_id"], started["run_id"], output) if wait else ExitCode.OK
@@ -49,10 +56,21 @@ def start(
     _leave(on_cluster(talk))
 
 
-async def _start(cluster: Cluster, kind: WorkflowType, value: WorkflowInput) -> dict[str, str]:
+async def _start(
+    cluster: Cluster, kind: WorkflowType, value: WorkflowInput, who: tuple[Principal, str] | None
+) -> dict[str, str]:
     client, workflow_id = await cluster.client(kind.capability), kind.workflow_id(value)
+    facing = Facing(
+        installation=cluster.settings.installation,
+        namespace=client.namespace,
+        act=Act.START,
+        workflow_type=kind.name,
+        workflow_id=workflow_id,
+        input_sha256=input_digest(value),
+    )
+    request = None if who is None else signed_request(signer_of(cluster.wiring, who[1]), who[0], facing)
     try:
-        with speaking(f"Temporal at {cluster.settings.temporal.address}"):
+        with speaking(f"Temporal at {cluster.settings.temporal.address}"), presenting(request):
             handle = await client.start_workflow(
                 kind.name,
                 value,

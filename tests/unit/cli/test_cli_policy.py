@@ -1,0 +1,129 @@
+"""`redoubt policy`: from a draft to a version that holds, and everything that it refuses on the way."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.checks import State, checked
+from cli.checks_here import local_checks
+from cli.output import ExitCode
+from clients.settings import load
+from clients.signers.file import FileSigner
+from schemas.policies import Grant, Policy, Role
+from tests.unit.cli.conftest import Redoubt
+from tests.unit.policies.people import Generated, key_of, pem, policy
+from workers.wiring import Wiring
+
+OPERATOR = Grant(role=Role.OPERATOR, principals=("anna",), capability="certificates", scope="www*")
+
+
+def put(file: Path, some: Policy) -> str:
+    file.write_text(yaml.safe_dump(some.model_dump(mode="json")))
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def key(file: Path) -> FileSigner:
+    """A key in a file, as the policy is to have it: in the place of one in hardware."""
+    file.write_bytes(pem())
+    file.chmod(0o600)
+
+    class Here(Generated):
+        def resolve(self, reference: str) -> bytes:  # noqa: ARG002 - the port's
+            return file.read_bytes()
+
+    return FileSigner("own", "env:KEY", Here())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redoubt: Redoubt) -> Path:
+    monkeypatch.setenv("REDOUBT_CONFIG", str(tmp_path / "redoubt.yaml"))
+    settings(tmp_path, None)
+    assert redoubt("store", "migrate").code == ExitCode.OK
+    return tmp_path
+
+
+def settings(folder: Path, root: str | None) -> None:
+    given = {"installation": "test", "policy": {"root_sha256": root}}
+    (folder / "redoubt.yaml").write_text(json.dumps(given))
+
+
+def test_check_names_every_problem_by_its_line(folder: Path, redoubt: Redoubt) -> None:
+    file = folder / "policy.yaml"
+    file.write_text(
+        "installation: test\n"
+        "version: 2\n"
+        "principals: {anna: {}}\n"
+        "windows:\n"
+        "- {capability: certificates, begin: 22:30}\n"
+        "grants:\n"
+        "- {role: king, principals: [anna]}\n"
+        "- {role: viewer, principals: []}\n"
+    )
+    said = redoubt("policy", "check", str(file))
+    assert said.code == ExitCode.USAGE
+    for line, name in ((5, "windows.0.begin"), (7, "grants.0.role"), (8, "grants.1.principals")):
+        assert f"policy.yaml:{line}: {name}: " in said.out
+    file.write_text("installation: test\nversion: 1\nprincipals: {anna: {}}\nadmins_needed: 1\n")
+    said = redoubt("policy", "check", str(file))
+    assert "policy.yaml:4: admins_needed: " in said.out
+
+
+def test_expected_decisions_are_compared(folder: Path, redoubt: Redoubt) -> None:
+    file, expected = folder / "policy.yaml", folder / "expected.yaml"
+    put(file, policy(OPERATOR))
+    row = {"who": "anna", "act": "start", "capability": "certificates", "subject": "www", "allowed": True}
+    expected.write_text(yaml.safe_dump({"decisions": [row, {**row, "who": "unknown", "allowed": False}]}))
+    assert redoubt("policy", "test", str(file), "--expect", str(expected)).code == ExitCode.OK
+    expected.write_text(yaml.safe_dump({"decisions": [{**row, "subject": "db"}]}))
+    said = redoubt("policy", "test", str(file), "--expect", str(expected))
+    assert said.code == ExitCode.VERIFICATION
+    assert "1 of 1 decisions" in said.err
+
+
+def test_a_policy_from_its_first_version_to_the_second(folder: Path, redoubt: Redoubt) -> None:
+    file = folder / "policy.yaml"
+    people = policy().principals
+    root = people["root"].model_copy(
+        update={"signing_keys": (key_of(key(folder / "root.pem"), "root-1", hardware=True),)}
+    )
+    first = policy(principals={**people, "root": root})
+    digest = put(file, first)
+    assert "SHA-256 is " + digest in redoubt("policy", "check", str(file)).err
+    refused = redoubt("policy", "apply", str(file))
+    assert refused.code != ExitCode.OK
+    assert "root_sha256" in refused.err
+    assert "everything is allowed" in redoubt("policy", "show").err
+
+    settings(folder, digest)
+    assert redoubt("policy", "show").code != ExitCode.OK
+    assert redoubt("policy", "apply", str(file)).code == ExitCode.OK
+    assert "holds already" in redoubt("policy", "apply", str(file)).err
+
+    second = first.model_copy(
+        update={"version": 2, "previous_sha256": digest, "grants": (*first.grants, OPERATOR)}
+    )
+    put(file, second)
+    said = redoubt("policy", "diff", str(file))
+    assert said.out == "anna gains the role operator for certificates, www*.\n"
+    refused = redoubt("policy", "apply", str(file))
+    assert "0 of 1 admins" in refused.err
+    key(folder / "strange.pem")
+    strange = redoubt("policy", "sign", str(file), "--key", str(folder / "strange.pem"))
+    assert "NotAuthorized" in strange.err
+    signed = redoubt("policy", "sign", str(file), "--key", str(folder / "root.pem"))
+    assert signed.code == ExitCode.OK
+    assert redoubt("policy", "apply", str(file)).code == ExitCode.OK
+    shown = redoubt("policy", "show")
+    assert "Version 2" in shown.err
+    assert "www*" in shown.out
+
+
+def test_doctor_says_that_no_policy_holds(folder: Path) -> None:
+    found = next(one for one in local_checks(Wiring(load(folder / "redoubt.yaml"))) if one.name == "policy")
+    assert checked(found)[0].state is State.WARNING
+    settings(folder, "a" * 64)
+    found = next(one for one in local_checks(Wiring(load(folder / "redoubt.yaml"))) if one.name == "policy")
+    assert checked(found)[0].state is State.BROKEN
