@@ -8,8 +8,8 @@ from schemas.settings.names import is_address
 
 
 def alternative_names(names: tuple[str, ...]) -> x509.SubjectAlternativeName:
-    return x509.SubjectAlternativeName([_general(name) for name in names])
+    return x509.SubjectAlternativeName([general_name(name) for name in names])
 
 
-def _general(name: str) -> x509.GeneralName:
+def general_name(name: str) -> x509.DNSName | x509.IPAddress:
     return x509.IPAddress(ipaddress.ip_address(name)) if is_address(name) else x509.DNSName(name)

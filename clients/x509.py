@@ -16,6 +16,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from clients.keystores import KeyStore
 from clients.keystores.signing import csr
+from clients.subjects import general_name
 from schemas.certificates import CertificateFacts
 from schemas.errors import CertificateRejected
 
@@ -117,7 +118,7 @@ def _verifies(chain: list[x509.Certificate], names: tuple[str, ...], roots: byte
         return False
     try:
         # A wildcard is verified for a name that it covers.
-        subject = x509.DNSName(f"probe{names[0][1:]}" if names[0].startswith("*.") else names[0])
+        subject = general_name(f"probe{names[0][1:]}" if names[0].startswith("*.") else names[0])
         store = Store(x509.load_pem_x509_certificates(roots))
         PolicyBuilder().store(store).build_server_verifier(subject).verify(chain[0], chain[1:])
     except (VerificationError, *_UNREADABLE):

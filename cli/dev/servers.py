@@ -80,7 +80,8 @@ def _temporal_answers(server: TemporalServer) -> bool:
 class Pebble:
     """Pebble with a name server that answers 127.0.0.1 for every name.
 
-    It validates HTTP-01 at `http_port`, which a web server of the caller's serves from `webroot`. Its roots and
+    It validates HTTP-01 at `http_port`, which a web server of the caller's serves from `webroot`, and TLS-ALPN-01 at
+    `tls_port`. Its roots and
     all that it issued live in memory: a restart is a new CA.
     """
 
@@ -88,6 +89,7 @@ class Pebble:
     directory: str
     management: str
     http_port: int
+    tls_port: int
     ca_file: Path
     webroot: Path
     trust_file: Path
@@ -137,21 +139,27 @@ def _port(url: str) -> int:
 @dataclass(frozen=True)
 class PebblePorts:
     http_01: int = field(default_factory=free_port)
+    tls_alpn_01: int = field(default_factory=free_port)
     directory: int = field(default_factory=free_port)
     management: int = field(default_factory=free_port)
     names: int = field(default_factory=free_port)
     names_management: int = field(default_factory=free_port)
 
 
-def pebble(
+def pebble(  # noqa: PLR0913 - what the CA is like
     folder: Path,
     ports: PebblePorts,
     *,
     env: Mapping[str, str] | None = None,
     eab: bool = False,
     valid_s: int = NINETY_DAYS_S,
+    profiles: Mapping[str, int] | None = None,
+    names_at: str | None = None,
 ) -> Pebble:
-    """Configure Pebble in `folder`; `env` sets what it simulates (PEBBLE_WFE_NONCEREJECT and others)."""
+    """Configure Pebble in `folder`; `env` sets what it simulates (PEBBLE_WFE_NONCEREJECT and others).
+
+    `profiles` gives names to times of validity in seconds, `names_at` another name server (ADDRESS:PORT) to ask.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "webroot").mkdir(exist_ok=True)
     (folder / "roots.pem").touch()
@@ -162,27 +170,30 @@ def pebble(
         "certificate": str(certificate),
         "privateKey": str(key),
         "httpPort": ports.http_01,
-        "tlsPort": free_port(),
+        "tlsPort": ports.tls_alpn_01,
         "ocspResponderURL": "",
         "externalAccountBindingRequired": eab,
         "externalAccountMACKeys": {EAB_KEY_ID: EAB_HMAC_KEY} if eab else {},
         "retryAfter": {"authz": 1, "order": 1},
-        "profiles": {"default": {"description": "the one there is", "validityPeriod": valid_s}},
+        "profiles": {
+            name: {"description": name, "validityPeriod": seconds}
+            for name, seconds in (profiles or {"default": valid_s}).items()
+        },
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}, indent=2), encoding="utf-8")
-    names_at = f"127.0.0.1:{ports.names}"
+    our_names = f"127.0.0.1:{ports.names}"
     names = Child(
         "pebble-challtestsrv",
         [
             *(find("pebble-challtestsrv"), "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""),
-            *("-dnsserver", names_at, "-management", f"127.0.0.1:{ports.names_management}"),
+            *("-dnsserver", our_names, "-management", f"127.0.0.1:{ports.names_management}"),
             *("-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""),
         ],
         folder / "names.log",
     )
     ca = Child(
         "pebble",
-        [find("pebble"), "-config", folder / "pebble.json", "-dnsserver", names_at],
+        [find("pebble"), "-config", folder / "pebble.json", "-dnsserver", names_at or our_names],
         folder / "pebble.log",
         {"PEBBLE_VA_NOSLEEP": "1", **(env or {})},
     )
@@ -191,6 +202,7 @@ def pebble(
         directory=f"https://127.0.0.1:{ports.directory}/dir",
         management=f"https://127.0.0.1:{ports.management}",
         http_port=ports.http_01,
+        tls_port=ports.tls_alpn_01,
         ca_file=ca_file,
         webroot=folder / "webroot",
         trust_file=folder / "roots.pem",

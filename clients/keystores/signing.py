@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from clients.keystores import KeyStore
+from clients.subjects import alternative_names
 from schemas.errors import KeyUnsuitable
 
 _DIGESTS = frozenset({"sha256", "sha384"})
@@ -36,9 +37,8 @@ def digest_for(key: "StoredEcKey | StoredRsaKey") -> hashes.SHA256 | hashes.SHA3
 def csr(store: KeyStore, key_id: bytes, names: tuple[str, ...]) -> bytes:
     """A PKCS#10 request in DER. Its subject is empty: the names stand in the extension, where a CA reads them."""
     key = stored_key(store, key_id)
-    alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    signed = builder.add_extension(alternative, critical=False).sign(key, digest_for(key))
+    signed = builder.add_extension(alternative_names(names), critical=False).sign(key, digest_for(key))
     return signed.public_bytes(serialization.Encoding.DER)
 
 

@@ -15,6 +15,7 @@ from cli.dev.process import Child, free_port, listening
 from cli.dev.servers import PebblePorts, pebble, start_temporal, temporal
 from cli.dev.stack import Stack
 from clients.tools import find
+from tests.servers.bind import start_bind
 
 Started = tuple[dict[str, str], Callable[[], None]]
 
@@ -140,6 +141,7 @@ def _silent(_words: str) -> None:
 STARTERS: dict[str, Callable[[Path], Started]] = {
     "temporal": start_dev_server,
     "pebble": start_pebble,
+    "bind": start_bind,
     "postgres": start_postgres,
     "vault": start_vault,
     "stack": start_stack,

@@ -1,0 +1,34 @@
+"""Name servers, and a CA that asks them: for what is proved in the DNS, and over TLS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli.dev.servers import Pebble, PebblePorts, pebble
+from tests.servers import broker
+from tests.servers.bind import PRIMARY, Bind
+from tests.servers.starters import serve_webroot
+
+
+@pytest.fixture(scope="session")
+def bind() -> Bind:
+    about = broker.ask("bind")
+    return Bind(int(about["port"]), int(about["secondary_port"]), about["secret"].encode())
+
+
+@pytest.fixture(scope="session")
+def asking_ca(bind: Bind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """One a process, so that its port for TLS-ALPN-01 is ours alone; it asks BIND for every name."""
+    ca = pebble(
+        tmp_path_factory.mktemp("asking") / "pebble",
+        PebblePorts(),
+        env={"PEBBLE_WFE_NONCEREJECT": "5", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_ALTERNATE_ROOTS": "1"},
+        profiles={"classic": 7_776_000, "shortlived": 518_400},
+        names_at=f"{PRIMARY}:{bind.port}",
+    )
+    web = serve_webroot(ca.webroot, ca.http_port)
+    ca.start()
+    yield ca
+    ca.stop()
+    web.shutdown()
+    web.server_close()
