@@ -42,7 +42,7 @@ _BROKEN: Final = (
     asyncssh.ConnectionLost,
     asyncssh.ChannelOpenError,
     asyncssh.SFTPConnectionLost,
-    BrokenPipeError,
+    ConnectionError,
 )
 
 
@@ -75,8 +75,16 @@ _loop = _Loop()
 
 
 class SshHost:
-    def __init__(self, login: SshLogin, secrets: SecretSource, jump: SshLogin | None = None) -> None:
+    def __init__(
+        self,
+        login: SshLogin,
+        secrets: SecretSource,
+        jump: SshLogin | None = None,
+        *,
+        connect_s: float = _CONNECT_S,
+    ) -> None:
         self.name = f"{login.host}:{login.port}"
+        self._connect_s = connect_s
         self._login, self._jump, self._secrets = login, jump, secrets
         self._guard = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -140,7 +148,7 @@ class SshHost:
         async with self._guard:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection, True
-            async with asyncio.timeout(_CONNECT_S * (2 if self._jump else 1)):
+            async with asyncio.timeout(self._connect_s * (2 if self._jump else 1)):
                 if self._jump is not None:
                     self._tunnel = await self._logged_in(self._jump, None)
                 self._connection = await self._logged_in(self._login, self._tunnel)

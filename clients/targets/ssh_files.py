@@ -161,7 +161,7 @@ class SshFilesTarget:
 
     def _called(self, step: str, *arguments: str, more_s: float = 0.0) -> Answer:
         """At most one check and one reload of another attempt pass while we wait for the lock."""
-        wait_s = 2 * self._settings.reload_timeout_s + 3
+        wait_s = 2 * self._settings.reload_timeout_s + 1
         fixed = ("sh", "-c", _PROGRAM, "redoubt", self._settings.directory, f"{wait_s:g}", step)
         return self._host.run((*fixed, *arguments), wait_s + more_s + _QUICK_S)
 

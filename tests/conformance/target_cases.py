@@ -18,17 +18,15 @@ from clients.targets import Bundle, Target, keys
 from clients.targets.files import FilesTarget
 from schemas.errors import VerificationFailed
 from tests.conftest import VaultServer
+from tests.integration.targets.elsewhere import in_kubernetes, in_vault, with_program_over_ssh
 from tests.integration.targets.material import (
     NAME,
     TestCa,
     configured,
     fingerprint,
     going,
-    in_kubernetes,
-    in_vault,
     served,
     with_program,
-    with_program_over_ssh,
 )
 from tests.servers.kubernetes import Kubernetes
 from tests.servers.sshd import Sshd

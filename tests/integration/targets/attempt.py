@@ -13,13 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from clients.targets import Bundle, Fence
+from clients.targets import Bundle, Fence, Target
 from schemas.errors import RedoubtError
+from schemas.settings.targets import SshLogin
+from tests.integration.targets.elsewhere import in_kubernetes, in_vault, with_program_over_ssh
 from tests.integration.targets.material import with_program
 
 
 def main(folder: Path, what: dict[str, str]) -> None:
-    target, fence = with_program(folder, **json.loads(what.get("settings", "{}"))), _fence(what)
+    target, fence = _target(folder, what), _fence(what)
     try:
         match what["do"]:
             case "make_key":
@@ -36,6 +38,19 @@ def main(folder: Path, what: dict[str, str]) -> None:
         print(json.dumps({"error": error.code, "detail": error.detail}))  # noqa: T201 - our answer
     else:
         print(json.dumps({"error": None, "detail": None}))  # noqa: T201 - our answer
+
+
+def _target(folder: Path, what: dict[str, str]) -> Target:
+    """`where` says how the target is reached, `settings` what differs from the usual."""
+    more = json.loads(what.get("settings", "{}"))
+    match json.loads(what.get("where", "null")):
+        case {"login": login}:
+            return with_program_over_ssh(folder, SshLogin.model_validate(login), **more)
+        case {"vault": address, "token": token, "path": path}:
+            return in_vault(address, token, path)
+        case {"kubernetes": server, "ca_file": ca_file, "token": token}:
+            return in_kubernetes(server, ca_file, token)
+    return with_program(folder, **more)
 
 
 def _fence(what: dict[str, str]) -> Fence:
@@ -70,7 +85,7 @@ def stopped_at(folder: Path, point: str, **what: str) -> Iterator[subprocess.Pop
         (folder / "marker").unlink(missing_ok=True)
 
 
-def wait_for(file: Path, process: subprocess.Popen[bytes], within_s: float = 30) -> None:
+def wait_for(file: Path, process: subprocess.Popen[bytes], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not (file.exists() and file.read_text()):
         if process.poll() is not None or time.monotonic() > deadline:

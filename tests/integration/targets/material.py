@@ -11,17 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
-from clients.hosts.ssh import SshHost
-from clients.secrets.resolver import Secrets
 from clients.targets import Bundle, Fence, Target
 from clients.targets.files import FilesTarget
-from clients.targets.kubernetes_secret import KubernetesShelf
-from clients.targets.secret import SecretTarget
-from clients.targets.ssh_files import SshFilesTarget
-from clients.targets.vault_kv import VaultShelf
 from schemas.settings import targets
-from schemas.settings.targets import SshLogin
-from tests.servers.kubernetes import NAMESPACE
 
 NAME = "www.example.test"
 
@@ -118,40 +110,6 @@ def served(folder: Path) -> list[str]:
     """What the program has loaded, in order."""
     notes = folder / "served"
     return notes.read_text().split() if notes.exists() else []
-
-
-def with_program_over_ssh(folder: Path, login: SshLogin, **more: object) -> SshFilesTarget:
-    """The same target and program, reached over SSH; its host is closed by who made it."""
-    (folder / "reload.py").write_text(RELOAD)
-    (folder / "target").mkdir(mode=0o700, exist_ok=True)
-    settings = targets.SshFilesTarget.model_validate(
-        {
-            "kind": "ssh-files",
-            "name": "web-1",
-            "ssh": login.model_dump(),
-            "directory": str(folder / "target"),
-            "reload": (sys.executable, "-S", str(folder / "reload.py"), str(folder)),
-            "verify": {"host": "127.0.0.1", "port": 1},
-            **more,
-        }
-    )
-    return SshFilesTarget(settings, SshHost(login, Secrets()))
-
-
-def in_vault(address: str, token: str, path: str, **more: object) -> SecretTarget:
-    """A target in Vault's KV; `token` is a reference."""
-    given = {"kind": "vault-kv", "name": "web-1", "address": address, "token": token, "path": path, **more}
-    settings = targets.VaultKvTarget.model_validate(given)
-    return SecretTarget("web-1", VaultShelf(settings, Secrets()), settings.keep_versions)
-
-
-def in_kubernetes(server: str, ca_file: str, token: str, **more: object) -> SecretTarget:
-    """A target in a Secret `www`; `token` is a reference."""
-    given = {"kind": "kubernetes-secret", "name": "web-1", "secret": "www", "namespace": NAMESPACE}
-    settings = targets.KubernetesSecretTarget.model_validate(
-        {**given, "server": server, "ca_file": ca_file, "token": token, **more}
-    )
-    return SecretTarget("web-1", KubernetesShelf(settings, Secrets()), settings.keep_versions)
 
 
 def renew(target: Target, ca: TestCa, operation: int, *, key_id: str | None = None) -> str:
