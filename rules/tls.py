@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 OTHER: Final = "other"
+NO_CERTIFICATE_YET: Final = "no-certificate-yet"
+"""Of ours: the library would call it an old TLS version, since without a certificate it speaks no TLS 1.3."""
 NO_CLIENT_CERTIFICATE: Final = "no-client-certificate"
 
 _VERIFY: Final = {
@@ -39,7 +41,14 @@ _PROTOCOL: Final = {
 }
 
 REASONS: Final = frozenset(
-    {*_VERIFY.values(), *_PROTOCOL.values(), "refused-by-client", "client-certificate-refused", OTHER}
+    {
+        *_VERIFY.values(),
+        *_PROTOCOL.values(),
+        "refused-by-client",
+        "client-certificate-refused",
+        NO_CERTIFICATE_YET,
+        OTHER,
+    }
 )
 
 

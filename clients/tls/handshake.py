@@ -6,7 +6,7 @@ from typing import Any, cast
 import structlog
 
 from clients.tls.counting import Counts
-from rules.tls import reason
+from rules.tls import NO_CERTIFICATE_YET, reason
 from schemas.certificates import CertificateFacts
 
 _log = structlog.get_logger("clients.tls")
@@ -16,7 +16,8 @@ class CountedHandshake(ssl.SSLObject):
     """One side of a connection to us."""
 
     def do_handshake(self) -> None:
-        counts = cast("ServedContext", self.context).counts
+        context = cast("ServedContext", self.context)
+        counts = context.counts
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -25,7 +26,7 @@ class CountedHandshake(ssl.SSLObject):
             _failed(counts, reason(error.reason, error.verify_code))
             raise
         except ssl.SSLError as error:
-            _failed(counts, reason(error.reason))
+            _failed(counts, reason(error.reason) if context.version else NO_CERTIFICATE_YET)
             raise
         counts.done(resumed=bool(self.session_reused))
 
@@ -43,10 +44,12 @@ class ServedContext(ssl.SSLContext):
     facts: CertificateFacts
     leaf: str
     """PEM of what is shown."""
+    version = ""
+    """The version's name in its folder; empty until it is described, and without a certificate."""
 
-    def describe(self, facts: CertificateFacts, chain: bytes, counts: Counts) -> None:
+    def describe(self, facts: CertificateFacts, chain: bytes, version: str) -> None:
         self.facts = facts
-        self.counts = counts
+        self.version = version
         self.leaf = (
             chain.decode("ascii").partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
         )

@@ -5,11 +5,15 @@ Invariants:
 - A changed certificate replaces its own context alone; changed roots or CRLs replace every context, and with them
   the keys of all session tickets, so that nobody resumes what would not be let in any more.
 - What can't be loaded is refused, logged and counted once, and what was served before is served on. At the start
-  there is nothing before, and the listener does not open.
+  there is nothing before, and the listener does not open. Only a folder that has no first certificate yet is no
+  obstacle: its renewal is verified by a handshake with this very listener. Until then handshakes are refused.
+- A folder whose newest version can't be used does not keep changed roots or CRLs from being taken over.
 - Looking costs one `readlink` a certificate and one `stat` a trust file at a new handshake, and no read.
 """
 
+import errno
 import ssl
+from pathlib import Path
 from typing import Any, Self
 
 import structlog
@@ -23,6 +27,7 @@ from clients.tls.material import (
     load_certificate,
     read_trust,
     trust_seen,
+    without_certificate,
 )
 from rules.tls import chosen
 from schemas.errors import InvalidSettings, RedoubtError
@@ -50,13 +55,14 @@ class ListenerContext(ssl.SSLContext):
         try:
             self._trust = read_trust(given)
             self._held = {one.directory: self._load(one.directory, self._trust) for one in given.certificates}
+            self._nothing = without_certificate(self._trust, counts)
         except _UNUSABLE as error:
             raise InvalidSettings(f"TLS can't be served: {_told(error)}") from error
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
         """What asyncio calls for each connection."""
         self.look()
-        return next(iter(self._held.values())).wrap_bio(*args, **options)
+        return next(iter(self._served()), self._nothing).wrap_bio(*args, **options)
 
     def look(self) -> None:
         """Take over what has changed in the files since the last look."""
@@ -68,32 +74,44 @@ class ListenerContext(ssl.SSLContext):
                 self._tried[directory] = seen
                 self._take_certificate(directory)
 
+    def _served(self) -> list[ServedContext]:
+        return [context for context in self._held.values() if context is not None]
+
     def _take_trust(self) -> None:
         try:
             trust = read_trust(self._given)
-            held = {directory: self._load(directory, trust) for directory in self._held}
+            held = {
+                directory: context and self._load(directory, trust, context.version)
+                for directory, context in self._held.items()
+            }
+            nothing = without_certificate(trust, self.counts)
         except _UNUSABLE as error:
             self._refuse("trust", error)
             return
-        self._trust, self._held = trust, held
+        self._trust, self._held, self._nothing = trust, held, nothing
         self.counts.taken("trust", accepted=True)
         _log.info("changed roots or CRLs of clients are used from here on")
 
     def _take_certificate(self, directory: str) -> None:
         before = self._held[directory]
+        what = before.facts.names[0] if before else Path(directory).name
         try:
-            self._held[directory] = self._load(directory, self._trust)
+            context = self._load(directory, self._trust)
+            if context is None:
+                raise FileNotFoundError(errno.ENOENT, "No current certificate", directory)
         except _UNUSABLE as error:
-            self._refuse(before.facts.names[0], error)
+            self._refuse(what, error)
             return
-        now = self._held[directory].facts
-        self.counts.taken(before.facts.names[0], accepted=True)
-        _log.info(
-            "a changed certificate is served from here on", names=now.names, fingerprint=now.fingerprint
-        )
+        self._held[directory] = context
+        self.counts.taken(what, accepted=True)
+        now = context.facts
+        _log.info("a changed certificate is served", names=now.names, fingerprint=now.fingerprint)
 
-    def _load(self, directory: str, trust: Trust) -> ServedContext:
-        context = load_certificate(directory, trust, self.counts)
+    def _load(self, directory: str, trust: Trust, version: str | None = None) -> ServedContext | None:
+        """None: the folder has no current certificate."""
+        context = load_certificate(directory, trust, self.counts, version)
+        if context is None:
+            return None
         if not context.facts.names:
             raise ValueError(f"the certificate in {directory} carries no name")
         context.sni_callback = self._by_name
@@ -109,7 +127,7 @@ class ListenerContext(ssl.SSLContext):
     def _by_name(
         self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _context: ssl.SSLContext
     ) -> int | None:
-        held = list(self._held.values())
+        held = self._served()
         at = chosen(name, [context.facts.names for context in held])
         if at is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME

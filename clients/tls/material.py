@@ -82,12 +82,23 @@ def certificate_seen(directory: str) -> Seen:
         return (error.errno,)
 
 
-def load_certificate(directory: str, trust: Trust, counts: Counts) -> ServedContext:
-    """The context that shows what the folder's `current` names."""
+def without_certificate(trust: Trust, counts: Counts) -> ServedContext:
+    """The context that refuses every handshake."""
+    context = ServedContext(ssl.PROTOCOL_TLS_SERVER)
+    policy.apply(context)
+    trust.put_into(context)
+    context.counts = counts
+    return context
+
+
+def load_certificate(
+    directory: str, trust: Trust, counts: Counts, version: str | None = None
+) -> ServedContext | None:
+    """The context that shows this version, or what the folder's `current` names; None if there is no such link."""
     with Folder.at(directory) as root:
-        version = (root.link("current") or "").removeprefix("versions/")
-        if not version or "/" in version:
-            raise CertificateRejected(f"{directory} holds no current certificate.")
+        version = version or _current(root, directory)
+        if version is None:
+            return None
         with root.sub("versions") as versions, versions.sub(version) as files:
             chain = files.read("fullchain.pem")
             if "key.pem" not in files.names():
@@ -97,12 +108,20 @@ def load_certificate(directory: str, trust: Trust, counts: Counts) -> ServedCont
     place = Path(directory) / "versions" / version
     if (place / "key.pem").stat().st_mode & _OTHERS:
         raise CertificateRejected(f"The key in {directory} is open to other users.")
-    context = ServedContext(ssl.PROTOCOL_TLS_SERVER)
-    policy.apply(context)
-    trust.put_into(context)
+    context = without_certificate(trust, counts)
     context.load_cert_chain(place / "fullchain.pem", place / "key.pem")
-    context.describe(X509Reader().read(chain), chain, counts)
+    context.describe(X509Reader().read(chain), chain, version)
     return context
+
+
+def _current(root: Folder, directory: str) -> str | None:
+    text = root.link("current")
+    if text is None:
+        return None
+    place, _, version = text.partition("/")
+    if place != "versions" or not version or "/" in version:
+        raise CertificateRejected(f"{directory}: its link `current` was changed by someone else.")
+    return version
 
 
 def _seen(file: str) -> Seen:

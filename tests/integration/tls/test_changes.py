@@ -153,8 +153,41 @@ async def test_the_ca_of_clients_changes_and_a_broken_one_is_not_taken(site: Sit
         await refused(site.client(), port)
 
 
-def no_current(site: Site) -> None:
+async def test_a_broken_certificate_does_not_keep_a_crl_from_being_taken(site: Site) -> None:
+    robot = site.ca.client("robot")
+    client = Client(site.ca.root, pem_file(site.folder, "robot", robot))
+    async with uvicorn_listener(site.tls("required")) as port:
+        before = await get(client, port)
+        foreign = site.ca.server(NAME)
+        foreign.key = site.ca.server(NAME).key
+        put(site.folder / "api", foreign)
+        site.ca.revoked.append(robot.certificate.serial_number)
+        (site.folder / "clients.crl").write_bytes(site.ca.crl())
+        await refused(client, port)
+        assert (await get(site.client(), port)).fingerprint == before.fingerprint
+
+
+async def test_a_listener_waits_for_its_first_certificate_and_refuses_until_then(site: Site) -> None:
+    """The first renewal is verified by a handshake with the listener that it is for."""
+    registry, folder = CollectorRegistry(), site.folder / "first"
+    folder.mkdir(mode=0o700)
+    tls = site.tls(certificates=[{"directory": str(folder)}])
+    async with uvicorn_listener(tls, registry) as port:
+        await refused(site.without, port)
+        first = site.ca.server(NAME)
+        put(folder, first)
+        assert (await get(site.without, port)).fingerprint == first.fingerprint
+    labels = {"listener": "test", "reason": "no-certificate-yet"}
+    assert registry.get_sample_value("redoubt_tls_handshake_failures_total", labels) == 1
+
+
+def foreign_current(site: Site) -> None:
     (site.folder / "api" / "current").unlink()
+    (site.folder / "api" / "current").symlink_to("/etc")
+
+
+def no_folder(site: Site) -> None:
+    (site.folder / "api").rename(site.folder / "elsewhere")
 
 
 def key_in_a_token(site: Site) -> None:
@@ -180,7 +213,8 @@ def no_file(site: Site) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (no_current, "holds no current certificate"),
+        (foreign_current, "was changed by someone else"),
+        (no_folder, "No such file or directory"),
         (key_in_a_token, "a key in a token can't serve"),
         (open_folder, "open to other users"),
         (no_ca, "client_ca_file holds no CA"),

@@ -77,7 +77,7 @@ def test_a_session_does_not_outlive_the_clients_certificate(
 
 
 def test_the_policy_holds_for_every_certificate(listener: ListenerContext) -> None:
-    context = listener._held[next(iter(listener._held))]
+    (context,) = listener._served()
     assert context.minimum_version == context.maximum_version == ssl.TLSVersion.TLSv1_3
     served = {cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] == "TLSv1.3"}
     assert served == set(SUITES)
