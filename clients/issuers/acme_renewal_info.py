@@ -27,7 +27,8 @@ from schemas.renewal_info import RenewalWindow
 _LEAST_S: Final = 60.0
 _MOST_S: Final = 86_400.0
 _USUAL_S: Final = 21_600.0
-_NOT_FOUND: Final = 404
+_REFUSED: Final = range(400, 500)
+"""CAs differ in what they say of a certificate that another issued: not found, or malformed."""
 _MOST_KEPT: Final = 10_000
 
 
@@ -66,7 +67,7 @@ class RenewalInformation:
             try:
                 response = client.net.get(f"{base.rstrip('/')}/{name}")
             except AcmeError:
-                if self._account.network.status == _NOT_FOUND:
+                if self._account.network.status in _REFUSED:
                     return None, _USUAL_S
                 raise
             said = retry_after(response, _MOST_S)

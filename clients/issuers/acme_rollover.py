@@ -25,6 +25,7 @@ def roll_over(account: Account, old: AccountKey, new: AccountKey) -> bool:
         return False
     if has_old is None:
         raise AccountRefused(f"{account.name} knows an account by neither of the two keys.")
+    reached("account.rolling")
     _change(account, old, new, has_old)
     reached("account.rolled")
     now = account.existing(new)

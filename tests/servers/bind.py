@@ -104,7 +104,8 @@ def _hand_on(door: socket.socket, port: int) -> None:
         question, asker = door.recvfrom(65535)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line, contextlib.suppress(OSError):
             line.settimeout(5)
-            line.sendto(question, (PRIMARY, port))
+            line.connect((PRIMARY, port))  # so that a server that is not there yet is an error at once
+            line.send(question)
             door.sendto(line.recv(65535), asker)
 
 
@@ -140,7 +141,7 @@ def _serves(address: str, port: int) -> bool:
     """Every zone, with authority."""
     questions = [dns.message.make_query(zone, dns.rdatatype.SOA) for zone in _ZONES]
     try:
-        answers = [dns.query.udp(one, address, timeout=2, port=port) for one in questions]
+        answers = [dns.query.udp(one, address, timeout=0.5, port=port) for one in questions]
     except (dns.exception.DNSException, OSError):
         return False
     return all(one.answer and one.flags & dns.flags.AA for one in answers)
