@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from activities.policies import Policies
     from clients.breakers.breaker import Breakers
     from clients.challenges import ChallengeSolver
+    from clients.dns import Resolver
+    from clients.egress import Egress
     from clients.issuers import Issuer
+    from clients.issuers.caa import CaaCheck
     from clients.keystores import KeyStore
     from clients.keystores.software import SoftwareKeyStore
     from clients.probes import Prober
@@ -113,7 +116,7 @@ class Wiring:
         issuer = self._issuer(name)
         if isinstance(self.settings.issuers[name], LocalIssuer):
             return issuer
-        return self._guarded(f"issuer/{name}", issuer, "trust_anchors")
+        return self._guarded(f"issuer/{name}", issuer, "trust_anchors", "renewal_info")
 
     def _issuer(self, name: str) -> "Issuer":
         given = _named(self.settings.issuers, name, "issuer")
@@ -125,11 +128,31 @@ class Wiring:
             coming = given.next_account_key
             following = None if coming is None else self.secrets().resolve(coming)
             solver = self.challenge(given.challenge)
-            allow = self.settings.egress.allow
-            return Acme(name, given, account_key, solver, eab, next_account_pem=following, allow=allow)
+            allow, caa = self.settings.egress.allow, self._caa_check(name, given, solver)
+            return Acme(
+                name, given, account_key, solver, eab, next_account_pem=following, allow=allow, caa=caa
+            )
         from clients.issuers.local import LocalCa
 
         return LocalCa(name, given, self.key_store(given.key_store))
+
+    def _caa_check(self, name: str, given: AcmeIssuer, solver: "ChallengeSolver") -> "CaaCheck | None":
+        if not given.caa_identities:
+            return None
+        from clients.issuers.caa import CaaCheck
+
+        return CaaCheck(name, given.caa_identities, solver.kind, self.resolver())
+
+    def resolver(self) -> "Resolver":
+        from clients.dns.resolver import DnsResolver
+
+        return self._once.get("resolver", lambda: self._guarded("dns", DnsResolver(self.settings.resolver)))
+
+    def egress(self) -> "Egress":
+        """For URLs that came from outside, verified by the system's roots."""
+        from clients.egress.client import EgressClient
+
+        return self._once.get("egress", lambda: EgressClient(self.settings.egress.allow))
 
     def challenge(self, name: str) -> "ChallengeSolver":
         from workers.challenges import made

@@ -4,7 +4,6 @@ Every method of the port goes through the breaker, but those that are named: the
 anybody, like putting back what was switched.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
@@ -17,8 +16,13 @@ VAULT: Final = "vault"
 
 
 def guarded(inner: T, breaker: Breaker, *, free: frozenset[str] = frozenset()) -> T:
-    """The same port; methods in `free` don't go through the breaker."""
-    return cast("T", _Guarded(inner, breaker, free))
+    """The same port; methods in `free` don't go through the breaker.
+
+    The methods stand on a class made for it: whether an object has an optional port's methods (`runtime_checkable`)
+    is looked up there, past `__getattr__`.
+    """
+    methods = {name: _method(name) for name in dir(type(inner)) if _is_method(type(inner), name)}
+    return cast("T", type(f"Guarded{type(inner).__name__}", (_Guarded,), methods)(inner, breaker, free))
 
 
 class _Guarded:
@@ -28,15 +32,21 @@ class _Guarded:
         self._free = free
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._inner, name)
-        return value if name in self._free or not callable(value) else self._through(value)
+        return getattr(self._inner, name)
 
-    def _through(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
-        def asked(*given: Any, **named: Any) -> Any:
-            return self._breaker.call(lambda: method(*given, **named))
 
-        return asked
+def _is_method(kind: type, name: str) -> bool:
+    return not name.startswith("_") and callable(getattr(kind, name))
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def asked(self: _Guarded, *given: Any, **named: Any) -> Any:
+        method = getattr(self._inner, name)
+        if name in self._free:
+            return method(*given, **named)
+        return self._breaker.call(lambda: method(*given, **named))
+
+    return asked
 
 
 class GuardedSecrets:

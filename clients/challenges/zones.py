@@ -13,12 +13,12 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.query
 import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.ANY.TXT import TXT
 
+from clients.dns.resolver import asking
 from schemas.errors import DependencyUnavailable
 from schemas.settings.dependencies import ResolverSettings
 from schemas.settings.names import is_address
@@ -36,16 +36,16 @@ class Zones:
     def owner(self, name: str) -> dns.name.Name:
         """Where the record of this name belongs, after every CNAME."""
         with translated(f"CNAME records of {name}"):
-            return self._resolver().canonical_name(dns.name.from_text(name))
+            return asking(self._given).canonical_name(dns.name.from_text(name))
 
     def zone(self, owner: dns.name.Name) -> dns.name.Name:
         with translated(f"the zone of {owner}"):
-            return dns.resolver.zone_for_name(owner, resolver=self._resolver())
+            return dns.resolver.zone_for_name(owner, resolver=asking(self._given))
 
     def servers(self, zone: dns.name.Name) -> dict[str, tuple[str, ...]]:
         """Each authoritative name server's name to its addresses."""
         with translated(f"the name servers of {zone}"):
-            found = self._resolver().resolve(zone, dns.rdatatype.NS)
+            found = asking(self._given).resolve(zone, dns.rdatatype.NS)
         names = sorted(str(record.target) for record in found)[:_MOST_SERVERS]
         return {name: self.addresses(name) for name in names}
 
@@ -53,7 +53,7 @@ class Zones:
         if is_address(host):
             return (host,)
         with translated(f"the address of {host}"):
-            return tuple(self._resolver().resolve_name(host).addresses())
+            return tuple(asking(self._given).resolve_name(host).addresses())
 
     def texts(self, address: str, owner: dns.name.Name) -> set[str] | None:
         """The TXT records that this server has there; None if it does not answer with authority."""
@@ -67,16 +67,6 @@ class Zones:
             return None
         found = [record for one in answer.answer if one.name == owner for record in one]
         return {joined(record) for record in found if isinstance(record, TXT)}
-
-    def _resolver(self) -> dns.resolver.Resolver:
-        resolver = dns.resolver.Resolver(configure=not self._given.servers)
-        resolver.lifetime = self._given.timeout_s
-        if self._given.servers:
-            parts = [one.partition("#") for one in self._given.servers]
-            resolver.nameservers = [
-                dns.nameserver.Do53Nameserver(address, int(port or 53)) for address, _, port in parts
-            ]
-        return resolver
 
 
 def joined(record: TXT) -> str:

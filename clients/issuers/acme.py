@@ -32,6 +32,7 @@ from clients.issuers.acme_proofs import Asked, Ready, asked
 from clients.issuers.acme_rehearsal import rehearse
 from clients.issuers.acme_renewal_info import RenewalInformation
 from clients.issuers.acme_rollover import roll_over
+from clients.issuers.caa import CaaCheck
 from rules.points import reached
 from schemas.errors import CaRefused, CaUnavailable, InvalidSettings, OrderInvalid, RedoubtError
 from schemas.renewal_info import RenewalWindow
@@ -57,17 +58,19 @@ class AcmeIssuer:
         *,
         next_account_pem: bytes | None = None,
         allow: tuple[str, ...] = (),
+        caa: CaaCheck | None = None,
     ) -> None:
         """The account's keys are PKCS#8 PEM; `eab_key` as the CA gave it, base64url without padding.
 
-        `allow` are the networks beside the public ones in which the CA's links may lead (`egress.allow`).
+        `allow` are the networks beside the public ones in which the CA's links may lead (`egress.allow`); `caa` is
+        asked before each order.
         """
         self.name = name
         self._given = given
         self._account_pem, self._eab_key = account_pem, eab_key
         self._key = account_key(account_pem)
         pems = () if next_account_pem is None else (next_account_pem,)
-        self._allow = allow
+        self._allow, self._caa = allow, caa
         egress = EgressClient(allow, given.ca_file)
         self._account = Account(name, given, (self._key, *map(account_key, pems)), eab_key, egress)
         self._renewals = RenewalInformation(self._account)
@@ -156,7 +159,7 @@ class AcmeIssuer:
             }
         )
         name, pem = f"{self.name} (staging)", self._account_pem
-        return AcmeIssuer(name, staged, pem, self._solver, self._eab_key, allow=self._allow)
+        return AcmeIssuer(name, staged, pem, self._solver, self._eab_key, allow=self._allow, caa=self._caa)
 
     def change_account_key(self, new_pem: bytes) -> bool:
         """Give the account this key; True if it was done now. Again, after a kill at any line: it is finished."""
@@ -203,6 +206,8 @@ class AcmeIssuer:
     # --- orders ---------------------------------------------------------------------------------------
 
     def _placed(self, names: tuple[str, ...], replaces: str | None) -> Order:
+        if self._caa is not None:
+            self._caa.check(names, self._account.url)
         wanted = [messages.Identifier(typ=_identifier(name), value=name) for name in names]
 
         def ask(client: ClientV2) -> Order:

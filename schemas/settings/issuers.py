@@ -8,6 +8,8 @@ from schemas.contract import Contract
 from schemas.references import SecretRef
 from schemas.settings.names import Name, Path
 
+CAA_DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$"
+
 
 class ExternalAccountBinding(Contract):
     key_id: str = Field(description="The key identifier that the CA gave.")
@@ -30,6 +32,10 @@ class AcmeIssuer(Contract):
     )
     eab: ExternalAccountBinding | None = Field(default=None, description="Where the CA asks for one.")
     challenge: Name = Field(description="Which of `challenges` proves control.")
+    caa_identities: tuple[Annotated[str, Field(pattern=CAA_DOMAIN, max_length=253)], ...] = Field(
+        default=(),
+        description="The CA's names in CAA records, [letsencrypt.org]; looked up before an order unless it is empty.",
+    )
     profile: str | None = Field(
         default=None,
         max_length=64,

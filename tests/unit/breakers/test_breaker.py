@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import pytest
 
@@ -29,7 +30,6 @@ class Port:
         self.asked = 0
 
     def act(self, given: str) -> str:
-        """What it does."""
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -37,6 +37,16 @@ class Port:
 
     def put_back(self) -> str:
         return self.act("back")
+
+
+@runtime_checkable
+class PutsBack(Protocol):
+    def put_back(self) -> str: ...
+
+
+@runtime_checkable
+class Other(Protocol):
+    def other(self) -> str: ...
 
 
 @pytest.fixture
@@ -112,7 +122,8 @@ def test_what_must_not_wait_is_never_refused_and_the_rest_is_the_port_itself(bre
         guard.act("x")
     assert guard.put_back() == "back"
     assert guard.name == "one"
-    assert guard.act.__doc__ == "What it does."
+    assert isinstance(guard, PutsBack)
+    assert not isinstance(guard, Other)
     with pytest.raises(AttributeError):
         guard.missing  # type: ignore[attr-defined]  # noqa: B018
 
