@@ -64,6 +64,8 @@ def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
     looked = [(target, *held(wiring, target)) for target in given.targets]
     last = _last_renewal(wiring, name)
     whole = _decision(name, given, [facts for _, facts, error in looked if not error], now)
+    changed = _changed(wiring, name, given)
+    whole |= {"due": True, "why": changed} if changed else {}
     for target, facts, error in looked:
         yield {
             "name": name,
@@ -86,6 +88,16 @@ def _decision(
         return {"due": None, "why": "no target could be looked at"}
     decision = due(name, seen, given.renew, now)
     return {"due": decision.due, "why": decision.why}
+
+
+def _changed(wiring: Wiring, name: str, given: CertificateSettings) -> str | None:
+    """What someone else has changed on a target; None too if that can't be told: then the row's error says why."""
+    from activities.certificates.drift import drifted  # noqa: PLC0415  # loads where the store is looked at
+
+    try:
+        return drifted(wiring.journal(), wiring.target, name, given)
+    except RedoubtError:
+        return None
 
 
 def _last_renewal(wiring: Wiring, name: str) -> str:

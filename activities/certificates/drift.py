@@ -1,27 +1,46 @@
 """What was changed on the targets behind our back: what they hold now, beside what the last operation left there."""
 
-from activities.certificates.steps import KIND, Surroundings, plan_of
+from collections.abc import Callable
+
+from pydantic import BaseModel, Field
+
+from activities.certificates.steps import KIND
+from clients.targets import Target
 from rules.drift import left_in_use
 from schemas.settings.certificates import CertificateSettings
+from schemas.settings.targets import TargetSettings
+from store import Journal
 
 
-def drifted(around: Surroundings, certificate: str, settings: CertificateSettings) -> str | None:
+class _Plan(BaseModel):
+    """What is needed of a renewal's plan here; an operation of an earlier version may have had another shape."""
+
+    waves: tuple[tuple[str, ...], ...] = ()
+    previous: dict[str, str] = Field(default_factory=dict)
+
+
+def drifted(
+    journal: Journal,
+    client: Callable[[TargetSettings], Target],
+    certificate: str,
+    settings: CertificateSettings,
+) -> str | None:
     """In words, the first change that is found; None if none is, or no operation has ended yet.
 
     Raises what a target raises that can't be looked at.
     """
-    expected = _expected(around, certificate)
+    expected = _expected(journal, certificate)
     for target in settings.targets:
-        if target.name in expected:
-            words = around.target(target).drift(expected[target.name])
-            if words:
-                return f"{target.name} was changed by someone else: {words}"
+        words = client(target).drift(expected[target.name]) if target.name in expected else None
+        if words:
+            return f"{target.name} was changed by someone else: {words}"
     return None
 
 
-def _expected(around: Surroundings, certificate: str) -> dict[str, str | None]:
-    for ending in around.journal.endings(KIND, certificate, 1):
-        plan = plan_of(around.journal.operation(ending.operation))
-        steps = {step.step: step.result for step in around.journal.steps(ending.operation)}
-        return left_in_use(ending.outcome, plan.targets, plan.previous, steps)
+def _expected(journal: Journal, certificate: str) -> dict[str, str | None]:
+    for ending in journal.endings(KIND, certificate, 1):
+        plan = _Plan.model_validate(journal.operation(ending.operation).state)
+        steps = {step.step: step.result for step in journal.steps(ending.operation)}
+        targets = tuple(name for wave in plan.waves for name in wave)
+        return left_in_use(ending.outcome, targets, plan.previous, steps)
     return {}

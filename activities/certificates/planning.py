@@ -122,7 +122,8 @@ class PlanningActivities(Steps):
         self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
     ) -> SweepDecision:
         """Due by its dates, or because someone has changed it on a target."""
-        decision, words = rules.due(name, held, settings.renew, now), drifted(self._around, name, settings)
+        decision = rules.due(name, held, settings.renew, now)
+        words = drifted(self._around.journal, self._around.target, name, settings)
         return decision if words is None else decision.model_copy(update={"due": True, "why": words})
 
     def _note(self, found: SweepFindings) -> None:
