@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 
 from cli.checks import Check, Concern
+from cli.checks_tls import listener_checks
 from clients.settings import locate
 from clients.settings.shape import references
 from clients.temporal.keyring import PayloadRefused
@@ -65,6 +66,7 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
     yield Check(
         "clock", partial(_clock, wiring), "synchronise this machine's clock (chrony, systemd-timesyncd)"
     )
+    yield from listener_checks(settings)
     yield Check("tools", _tools, "redoubt tools install")
 
 

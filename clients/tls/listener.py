@@ -30,6 +30,7 @@ from clients.tls.material import (
     without_certificate,
 )
 from rules.tls import chosen
+from schemas.certificates import CertificateFacts
 from schemas.errors import InvalidSettings, RedoubtError
 from schemas.settings.tls import ListenerTls
 
@@ -63,6 +64,10 @@ class ListenerContext(ssl.SSLContext):
         """What asyncio calls for each connection."""
         self.look()
         return next(iter(self._served()), self._nothing).wrap_bio(*args, **options)
+
+    def shown(self) -> list[CertificateFacts]:
+        """What is served now, in the order of the settings."""
+        return [context.facts for context in self._served()]
 
     def look(self) -> None:
         """Take over what has changed in the files since the last look."""
