@@ -105,7 +105,7 @@ def apply(file: File, output: Output = Format.TEXT) -> None:
         return
     policy = policies.judged(document, signatures)
     row = Installed(version=policy.version, sha256=digest(document), document=document, signatures=signatures)
-    wiring.policy_records().install(row, _applied(policy, row))
+    wiring.authority().records().install(row, _applied(policy, row))
     record({"version": policy.version, "sha256": row.sha256, "signatures": len(signatures)}, output)
 
 

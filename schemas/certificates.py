@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, Field
 
 from schemas.contract import Contract, WorkflowInput
+from schemas.principals import SignedRequest
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -19,7 +20,8 @@ class CertificateRenewalInput(WorkflowInput):
     ]
     force: bool = Field(default=False, description="Renew even though it is not due yet.")
     skip_grace: bool = Field(
-        default=False, description="Do not keep the old certificate for its grace: it is to be revoked at once."
+        default=False,
+        description="Do not keep the old certificate for its grace: it is to be revoked at once.",
     )
     reason: str = Field(default="", max_length=500, description="Why, for those who read the evidence later.")
 
@@ -197,6 +199,13 @@ class SweepDecision(Contract):
     not_after: AwareDatetime | None = None
     held_off: bool = False
     """Due, but its last renewal failed so recently that the sweep waits."""
+    request: SignedRequest | None = None
+    """By which the sweep starts the renewal; None where the workers have no key of their own."""
+
+    @property
+    def renewal(self) -> CertificateRenewalInput:
+        """What the sweep starts for it."""
+        return CertificateRenewalInput(certificate=self.certificate, reason=self.why)
 
 
 class SweepFindings(Contract):

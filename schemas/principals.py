@@ -33,6 +33,9 @@ Base64 = Annotated[str, Field(min_length=4, max_length=8192), AfterValidator(_ba
 
 UNKNOWN_NAME: Final = "unknown"
 
+REQUEST_HEADER: Final = "redoubt-principal"
+"""Where a signed request travels; a workflow that starts a child with one gives it as a memo of this name."""
+
 
 class Shown(StrEnum):
     """How somebody has shown who they are."""

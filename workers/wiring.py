@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from temporalio.runtime import Runtime
 
     from activities.approving import ApprovalGate
-    from activities.authorizing import Gate
     from activities.certificates.steps import Surroundings
     from activities.policies import Policies
     from clients.breakers.breaker import Breakers
@@ -41,9 +40,9 @@ if TYPE_CHECKING:
     from clients.temporal.keyring import KeyRing
     from clients.temporal.plugin import RedoubtPlugin
     from store import Log
-    from store.policies import PolicyRecords
     from store.spool import Spool
     from store.sql.journal import SqlJournal
+    from workers.authority import Authority
 
 T = TypeVar("T")
 
@@ -189,39 +188,24 @@ class Wiring:
             issuer=self.issuer,
             key_store=self.key_store,
             target=self.target,
-            gate=self.gate(),
+            gate=self.authority().gate(),
+            signed=self.authority().signed,
             approvals=self.approval_gate(),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 
     # --- who may do what ------------------------------------------------------------------------------
 
-    def policy_records(self) -> "PolicyRecords":
-        from store.sql.policies import SqlPolicies
+    def authority(self) -> "Authority":
+        from workers.authority import Authority
 
-        return self._once.get("policy records", lambda: SqlPolicies(self.engine()))
+        def made() -> Authority:
+            return Authority(self.settings, self.engine, self.journal, self.secrets)
+
+        return self._once.get("authority", made)
 
     def policies(self) -> "Policies":
-        return self._once.get("policies", self._policies)
-
-    def _policies(self) -> "Policies":
-        from activities.policies import Policies
-        from clients.identities.signing_keys import verify
-        from clients.policies.files import policy_of
-
-        root, installation = self.settings.policy.root_sha256, self.settings.installation
-        return Policies(self.policy_records(), root, installation, policy_of, verify)
-
-    def gate(self) -> "Gate":
-        return self._once.get("gate", self._gate)
-
-    def _gate(self) -> "Gate":
-        from activities.authorizing import Gate
-        from clients.identities.signing_keys import verify
-        from clients.temporal.requests import presented
-
-        installation, journal = self.settings.installation, self.journal()
-        return Gate(self.policies(), self.policy_records(), journal, installation, verify, presented)
+        return self.authority().policies()
 
     def approval_gate(self) -> "ApprovalGate":
         return self._once.get("approval gate", self._approval_gate)

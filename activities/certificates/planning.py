@@ -27,8 +27,8 @@ from schemas.settings.certificates import CertificateSettings
 
 SHARED = "shared"
 
-LARGEST_SWEEP = 500
-"""Renewals that one sweep starts: it stays far below the limits of one run's history."""
+LARGEST_SWEEP = 250
+"""Renewals that one sweep starts: with their signed requests they stay below 256 KiB in one payload."""
 
 
 class PlanningActivities(Steps):
@@ -91,7 +91,7 @@ class PlanningActivities(Steps):
                 (held_off if decision.held_off else due).extend([decision] if decision.due else [])
         findings = SweepFindings(
             looked_at=len(self._around.inventory),
-            due=tuple(due[:LARGEST_SWEEP]),
+            due=tuple(self._signed(decision) for decision in due[:LARGEST_SWEEP]),
             unreadable=tuple(unreadable[:LARGEST_SWEEP]),
             held_off=tuple(held_off[:LARGEST_SWEEP]),
             postponed=max(0, len(due) - LARGEST_SWEEP),
@@ -125,6 +125,9 @@ class PlanningActivities(Steps):
         decision = rules.due(name, held, settings.renew, now)
         words = drifted(self._around.journal, self._around.target, name, settings)
         return decision if words is None else decision.model_copy(update={"due": True, "why": words})
+
+    def _signed(self, decision: SweepDecision) -> SweepDecision:
+        return decision.model_copy(update={"request": self._around.signed(KIND, decision.renewal)})
 
     def _note(self, found: SweepFindings) -> None:
         info = activity.info()

@@ -21,8 +21,10 @@ from clients.probes import Prober
 from clients.targets import Target
 from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
+from schemas.contract import WorkflowInput
 from schemas.errors import CertificateRejected, IntentNotLogged, UnknownSubject
 from schemas.evidence import Event
+from schemas.principals import SignedRequest
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.targets import TargetSettings
 from store import Journal, Operation
@@ -47,6 +49,8 @@ class Surroundings:
     target: Callable[[TargetSettings], Target]
     gate: Gate
     approvals: ApprovalGate
+    signed: Callable[[str, WorkflowInput], SignedRequest | None]
+    """The service's own request to start a workflow type; None where it has no key."""
     service: str = "service:certificates"
     measures: Measures = field(default_factory=Measures)
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from temporalio.api.common.v1 import Payload
 
+from schemas.principals import REQUEST_HEADER as HEADER
 from schemas.principals import SignedRequest
 
-HEADER: Final = "redoubt-principal"
 _JSON: Final = {"encoding": b"json/plain"}
 
 _sent: ContextVar[SignedRequest | None] = ContextVar("redoubt_request_sent", default=None)
@@ -42,6 +42,13 @@ def payload_of(request: SignedRequest) -> Payload:
 def onward(headers: Mapping[str, Payload]) -> dict[str, Payload]:
     """What a run hands on of the headers that it was started with."""
     return {HEADER: headers[HEADER]} if HEADER in headers else {}
+
+
+def of_child(memo: Mapping[str, object] | None) -> tuple[dict[str, Payload], dict[str, object]]:
+    """The header that a child's memo asks for, and the memo without it."""
+    rest = dict(memo or {})
+    request = rest.pop(HEADER, None)
+    return ({HEADER: payload_of(request)} if isinstance(request, SignedRequest) else {}), rest
 
 
 def receive(headers: Mapping[str, Payload]) -> None:

@@ -148,7 +148,8 @@ class _RunOutbound(WorkflowOutboundInterceptor):
     async def start_child_workflow(
         self, input: StartChildWorkflowInput
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
-        input.headers = self._carried.onto(input.headers)
+        signed, memo = requests.of_child(input.memo)
+        input.headers, input.memo = {**self._carried.onto(input.headers), **signed}, memo or None
         input.search_attributes = with_search_attribute(input.search_attributes, self._carried.correlation())
         return await self.next.start_child_workflow(input)
 

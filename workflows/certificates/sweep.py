@@ -10,12 +10,12 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 from activities.certificates.planning import PlanningActivities as Planning
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
-    CertificateRenewalInput,
     CertificateSweepInput,
     CertificateSweepResult,
     SweepDecision,
     SweepFindings,
 )
+from schemas.principals import REQUEST_HEADER
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.doing import done
 from workflows.steering import Steerable
@@ -86,16 +86,16 @@ class CertificateSweep(Steerable):
         async with places:
             await self.may_go_on()
             self._ended(name, "running")
-            self._ended(name, await self._renewal(name, decision.why))
+            self._ended(name, await self._renewal(decision))
         self.story.step_done()
 
     def _ended(self, name: str, how: str) -> None:
         self.ends[name] = how
         self.story.row(name, state=how)
 
-    async def _renewal(self, name: str, why: str) -> str:
+    async def _renewal(self, decision: SweepDecision) -> str:
         kind = WORKFLOW_TYPES["CertificateRenewal"]
-        given = CertificateRenewalInput(certificate=name, reason=why)
+        given = decision.renewal
         try:
             renewed = await workflow.execute_child_workflow(
                 CertificateRenewal.run,
@@ -104,7 +104,8 @@ class CertificateSweep(Steerable):
                 # It lives longer than the sweep, and is not cancelled with it.
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
-                static_summary=f"renew {name}",
+                memo={REQUEST_HEADER: decision.request} if decision.request else None,
+                static_summary=f"renew {decision.certificate}",
                 static_details=kind.summary,
             )
         except WorkflowAlreadyStartedError:
