@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import typer
 
+from cli.account import account_rollover
 from cli.calendar import calendar
 from cli.discover import discover
 from cli.inventory import held
@@ -36,6 +37,7 @@ def certs() -> None:
     """Certificates: what each target holds, and what is due."""
 
 
+app.command("account-rollover")(account_rollover)
 app.command("calendar")(calendar)
 app.command("discover")(discover)
 

@@ -62,6 +62,17 @@ class SuggestsRenewal(Protocol):
 
 
 @runtime_checkable
+class ChangesAccountKey(Protocol):
+    """An issuer at which we have an account that is known by its key."""
+
+    def change_account_key(self, new_pem: bytes) -> bool:
+        """Give the account this key (PKCS#8 PEM). True if it was done now, False if it had been done before.
+
+        Again, after a kill at any line, it finishes what was begun. Raises `AccountRefused`, `CaUnavailable`.
+        """
+
+
+@runtime_checkable
 class Rehearses(Protocol):
     """An issuer that can try everything at a CA whose certificates nobody trusts."""
 
