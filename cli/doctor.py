@@ -45,10 +45,11 @@ def command(output: Output = Format.TEXT) -> None:
 
 
 def _all() -> Iterator[Finding]:
-    from cli.checks_cluster import cluster_checks  # noqa: PLC0415  # broken settings need none of these
+    from cli.checks_breakers import breaker_checks  # noqa: PLC0415  # broken settings need none of these
+    from cli.checks_cluster import cluster_checks  # noqa: PLC0415
     from cli.checks_here import local_checks  # noqa: PLC0415
     from workers.wiring import Wiring  # noqa: PLC0415
 
     wiring = Wiring(load())
-    for check in (*local_checks(wiring), *cluster_checks(wiring)):
+    for check in (*local_checks(wiring), *cluster_checks(wiring), *breaker_checks(wiring)):
         yield from checked(check)

@@ -105,7 +105,7 @@ class _Process:
         await asyncio.to_thread(check_startup, self._wiring, self._pools)
         runtime = start_runtime(next((one.metrics_port for one in self._given if one.metrics_port), None))
         self._wiring.meter = runtime.metric_meter
-        metrics = PoolMetrics(runtime, [pool.name for pool in self._pools])
+        metrics = PoolMetrics(runtime, [pool.name for pool in self._pools], self._wiring.breakers())
         for pool in self._pools:
             if pool.on_temporal:
                 client = await self._wiring.client(pool.name, runtime)

@@ -20,7 +20,9 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
+from clients.breakers.breaker import Breakers
 from schemas.errors import DependencyUnavailable
+from workers.breaker_metrics import BreakerMetrics
 
 _MEASURE_S: Final = 10.0
 
@@ -43,9 +45,9 @@ def start_runtime(metrics_port: int | None) -> Runtime:
 
 
 class PoolMetrics:
-    """What Temporal does not know: which pools this process runs, whether it drains, and its start."""
+    """What Temporal does not know: which pools this process runs, whether it drains, its start, its breakers."""
 
-    def __init__(self, runtime: Runtime, pools: list[str]) -> None:
+    def __init__(self, runtime: Runtime, pools: list[str], breakers: Breakers) -> None:
         meter = runtime.metric_meter
         self._up = meter.create_gauge("redoubt_pool_up", "1 while this process works for the pool.")
         self._draining = meter.create_gauge("redoubt_draining", "1 from SIGTERM until the process ends.")
@@ -54,6 +56,7 @@ class PoolMetrics:
         )
         self._rss = meter.create_gauge("redoubt_worker_peak_rss_bytes", "Most memory that it has held.")
         self._pools = pools
+        self._breakers = BreakerMetrics(meter, breakers)
 
     def started(self, seconds: float) -> None:
         self._start.set(seconds)
@@ -70,4 +73,5 @@ class PoolMetrics:
         unit = 1 if sys.platform == "darwin" else 1024
         while True:
             self._rss.set(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+            self._breakers.measure()
             await asyncio.sleep(_MEASURE_S)
