@@ -100,6 +100,12 @@ Fenced = _error(
     "A later step has overtaken this attempt, so its effect was refused.",
     "Nothing is to be done: the later step goes on.",
 )
+NotAuthenticated = _error(
+    "NotAuthenticated",
+    Category.PERMISSION,
+    "The request does not show who asks in a way that the policy knows.",
+    "Send a current bearer token, API key or client certificate that the policy file names; docs/api.md says how.",
+)
 NotAllowed = _error(
     "NotAllowed",
     Category.PERMISSION,

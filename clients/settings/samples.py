@@ -98,6 +98,24 @@ COMPLETE: Final[dict[str, Any]] = {
         },
         "metrics_port": 9104,
     },
+    "api": {
+        "host": "192.0.2.10",
+        "signing_key": "file:secrets/api-signing-key",
+        "oidc": {
+            "staff": {
+                "issuer": "https://login.example.com/realms/staff",
+                "audience": "redoubt",
+                "algorithms": ["ES256"],
+                "ca_file": "api/login-ca.pem",
+            }
+        },
+        "tls": {
+            "certificates": [{"directory": "tls/api"}],
+            "client_certificates": "optional",
+            "client_ca_file": "tls/clients-ca.pem",
+        },
+        "metrics_port": 9105,
+    },
     "store": {
         "url": "postgresql+psycopg://redoubt@db.example.com/redoubt",
         "password": "vault:kv/redoubt/database#password",

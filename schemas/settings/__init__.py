@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pydantic import Field, model_validator
 
 from schemas.contract import Contract
+from schemas.settings.api import ApiSettings
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.challenges import ChallengeSettings, unprovable
 from schemas.settings.dependencies import BreakerSettings, EgressSettings, ResolverSettings
@@ -30,6 +31,7 @@ class Settings(Contract):
     codec_server: CodecServerSettings = Field(
         default=CodecServerSettings(), description="Decodes for the Web UI."
     )
+    api: ApiSettings = Field(default=ApiSettings(), description="The HTTP API.")
     store: StoreSettings = Field(default=StoreSettings(), description="Our own records.")
     evidence: EvidenceSettings = Field(default=EvidenceSettings(), description="The evidence log.")
     key_stores: dict[Name, KeyStoreSettings] = Field(
