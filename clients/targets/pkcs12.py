@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from clients.targets.keys import PrivateKey
 from schemas.errors import InvalidReference
 
-_ROUNDS: Final = 600_000
+_ROUNDS: Final = 100_000
+"""A service opens the file at each start; the password comes from a secret store and not from a person's memory."""
 _SHORTEST: Final = 8
 
 

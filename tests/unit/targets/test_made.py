@@ -1,0 +1,35 @@
+"""Each kind of target in the settings has its client, and nothing is touched before it is used."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from clients.settings.samples import COMPLETE
+from clients.targets.files import FilesTarget
+from clients.targets.secret import SecretTarget
+from clients.targets.ssh_files import SshFilesTarget
+from schemas.settings.targets import TargetSettings
+from workers.targets import made
+
+CLIENTS = {
+    "files": FilesTarget,
+    "ssh-files": SshFilesTarget,
+    "vault-kv": SecretTarget,
+    "kubernetes-secret": SecretTarget,
+}
+
+
+class Nowhere:
+    def resolve(self, reference: str) -> bytes:
+        raise AssertionError(f"{reference} was followed before it was needed")
+
+
+@pytest.mark.parametrize(
+    "given", COMPLETE["certificates"]["edge"]["targets"], ids=lambda one: str(one["name"])
+)
+def test_the_example_of_each_kind_is_wired(given: dict[str, Any]) -> None:
+    settings: TargetSettings = TypeAdapter(TargetSettings).validate_python(given)
+    client = made(settings, Nowhere())
+    assert type(client) is CLIENTS[settings.kind]
+    assert client.name == settings.name
