@@ -28,6 +28,7 @@ from clients.issuers.requests import LeafKey, asked_key
 from clients.keystores import KeyStore
 from clients.keystores.signing import StoredEcKey, StoredRsaKey, digest_for, stored_key
 from clients.secrets.files import store_file
+from clients.subjects import alternative_names
 from rules.points import reached
 from schemas.errors import CaRefused, OrderInvalid
 from schemas.revocations import RevocationReason
@@ -163,13 +164,12 @@ class LocalCa:
             if isinstance(public, rsa.RSAPublicKey)
             else ("digital_signature",)
         )
-        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = (
             x509.CertificateBuilder(root.subject, x509.Name([]), public, x509.random_serial_number())
             .not_valid_before(max(now - _SKEW, root.not_valid_before_utc))
             .not_valid_after(until)
             # Critical, as it must be where the subject is empty (RFC 5280, 4.2.1.6).
-            .add_extension(alternative, critical=True)
+            .add_extension(alternative_names(names), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(*usages), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

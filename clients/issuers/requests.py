@@ -4,6 +4,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from clients.subjects import alternative_names
 from schemas.errors import CaRefused
 
 _LEAST_RSA_BITS = 2048
@@ -31,8 +32,8 @@ def asked_key(issuer: str, csr: bytes, names: tuple[str, ...]) -> LeafKey:
         raise CaRefused(f"{issuer}: the request can't be read.") from error
     if not signed:
         raise CaRefused(f"{issuer}: the request is not signed by its key.")
-    wanted = asked.get_values_for_type(x509.DNSName)
-    if len(list(asked)) != len(wanted) or sorted(wanted) != sorted(names):
+    wanted, ordered = list(asked), list(alternative_names(names))
+    if len(wanted) != len(ordered) or set(wanted) != set(ordered):
         raise CaRefused(f"{issuer}: the request asks for other names than the order.")
     return _suitable(issuer, public)
 

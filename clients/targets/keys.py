@@ -5,6 +5,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from clients.subjects import alternative_names
 from schemas.errors import CertificateRejected, KeyUnsuitable
 from schemas.settings.key_stores import KeyAlgorithm
 
@@ -50,9 +51,8 @@ def algorithm_of_public(key: object) -> str:
 
 def request(key: PrivateKey, names: tuple[str, ...]) -> bytes:
     """A CSR in DER. Its subject is empty: names stand in the extension, where a CA reads them."""
-    alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    return der(builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256()))
+    return der(builder.add_extension(alternative_names(names), critical=False).sign(key, hashes.SHA256()))
 
 
 def der(csr: x509.CertificateSigningRequest) -> bytes:

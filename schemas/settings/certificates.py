@@ -6,7 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from schemas.contract import Contract
 from schemas.settings.key_stores import KeyPolicy
-from schemas.settings.names import DnsName, Name
+from schemas.settings.names import Name, SubjectName
 from schemas.settings.targets import MAKES_ITS_KEY, TargetSettings
 
 
@@ -33,8 +33,10 @@ class AfterGrace(Contract):
 
 
 class CertificateSettings(Contract):
-    names: tuple[DnsName, ...] = Field(
-        min_length=1, max_length=100, description="DNS names that it must carry; the first is its SNI."
+    names: tuple[SubjectName, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="DNS names, wildcards and IP addresses that it must carry; the first is its SNI.",
     )
     issuers: tuple[Name, ...] = Field(
         min_length=1, description="In order: the next is used when one can't issue."

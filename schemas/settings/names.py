@@ -8,10 +8,6 @@ from pydantic import AfterValidator, Field
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 """A name that we give: lower-case letters, digits and hyphens, so that it fits into IDs and paths."""
 
-DnsName = Annotated[
-    str, Field(pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$", max_length=253)
-]
-
 
 def is_address(name: str) -> bool:
     """Whether a certificate carries it as an IP address, and not as a DNS name."""
@@ -33,7 +29,8 @@ def _name_or_address(name: str) -> str:
 SubjectName = Annotated[
     str,
     Field(
-        pattern=r"^((\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}|[0-9a-fA-F]*:[0-9a-fA-F:.]+)$",
+        pattern=r"^((\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}"
+        r"|([0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:.]+)$",
         max_length=253,
     ),
     AfterValidator(_name_or_address),
