@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.cluster import PATIENCE, Cluster, speaking
 from cli.failures import exit_code
+from cli.held_up import held_up
 from cli.output import ExitCode
 from schemas.errors import CATALOGUE
 from schemas.runs import RunStatus
@@ -44,6 +45,8 @@ class Seen:
     correlation_id: str = ""
     progress: str = ""
     waits_for: str = ""
+    held_up: tuple[str, ...] = ()
+    """Why steps of the open run are tried again, as their last attempts said it."""
     who_can_act: str = ""
     paused: bool = False
     table: tuple[dict[str, str], ...] = ()
@@ -76,7 +79,8 @@ async def look(cluster: Cluster, workflow_id: str, run_id: str | None = None) ->
     told = await _told(pinned, described)
     client = await cluster.client(described.task_queue)
     link = cluster.link(client, workflow_id, described.run_id)
-    return Seen(**{**_facts(described), **told, "link": link})
+    held = await held_up(client, described)
+    return Seen(**{**_facts(described), **told, "link": link, "held_up": held})
 
 
 async def follow(cluster: Cluster, workflow_id: str, run_id: str | None = None) -> AsyncIterator[Seen]:

@@ -28,6 +28,7 @@ from cli import failures
 from cli.main import run
 from clients.settings import load
 from schemas.certificates import CertificateSweepInput, SweepFindings
+from schemas.errors import DependencyOpen
 from schemas.runs import SEARCH_ATTRIBUTES
 from tests.conftest import DevServer
 from tests.integration.cli.open_run import OpenRun
@@ -153,6 +154,12 @@ class NothingDue:
         return SweepFindings(looked_at=0, due=())
 
 
+class LeftAlone:
+    @activity.defn
+    def ask_for_ever(self, _given: str) -> None:
+        raise DependencyOpen("issuer/acme-1 is left alone.", retry_after_s=3600)
+
+
 @contextmanager
 def _working(house: House) -> Iterator[None]:
     """A worker in a thread, with our plugin, until the test ends."""
@@ -164,7 +171,7 @@ def _working(house: House) -> Iterator[None]:
                 await house.client(),
                 task_queue="certificates",
                 workflows=[OpenRun, CertificateSweep],
-                activities=[NothingDue().find_due],
+                activities=[NothingDue().find_due, LeftAlone().ask_for_ever],
                 activity_executor=threads,
             ):
                 started.set()

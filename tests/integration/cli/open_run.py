@@ -3,7 +3,10 @@
 It has the name and the contracts of a renewal, so that the commands find it; a worker of its own runs it.
 """
 
+from datetime import timedelta
+
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult
 from schemas.errors import VerificationFailed
@@ -20,6 +23,10 @@ class OpenRun(Steerable):
         self.story.enter("switching", waits_for="the test", who_can_act="alice")
         self.story.row("web-1", state="staged")
         self.finished = False
+        if given.reason == "held up":
+            workflow.start_activity(
+                "ask_for_ever", "x", start_to_close_timeout=timedelta(minutes=1), retry_policy=RetryPolicy()
+            )
         await workflow.wait_condition(lambda: self.finished or bool(self.abort_reason))
         await self.may_go_on()
         self.story.enter("done")

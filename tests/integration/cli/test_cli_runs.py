@@ -88,6 +88,20 @@ def test_a_run_is_started_looked_at_steered_and_followed_to_its_end(house: House
 
 
 @pytest.mark.usefixtures("working")
+def test_what_holds_a_run_up_is_said(house: House) -> None:
+    workflow_id, file = _input(house, reason="held up")
+    assert house.redoubt("start", "CertificateRenewal", "--input", str(file)).code == ExitCode.OK
+
+    def held_up() -> list[str]:
+        said = house.redoubt("status", workflow_id, "-o", "json")
+        return list(json.loads(said.out)["held_up"]) if said.out else []
+
+    assert until(held_up, "a step was refused") == ["DependencyOpen: issuer/acme-1 is left alone."]
+    assert "DependencyOpen: issuer/acme-1" in house.redoubt("status", workflow_id).out
+    _finish(house, workflow_id)
+
+
+@pytest.mark.usefixtures("working")
 def test_the_exit_code_of_watch_says_how_it_ended(house: House) -> None:
     workflow_id, file = _input(house, reason="fail")
     assert house.redoubt("start", "CertificateRenewal", "--input", str(file)).code == ExitCode.OK
