@@ -35,12 +35,12 @@ def measure(say: Say) -> Measured:
 async def _visited(stack: Stack, say: Say) -> Measured:
     client, done = await client_of(stack), Samples()
     # The first one begins without a certificate: until then the servers turn everybody away.
-    await _renew(client)
+    await renew(client)
     with Visitor(web_ports(stack), NAME) as visitor:
         began = time.perf_counter()
         for _ in range(GOOD):
-            await _good(stack, client, done, say)
-        await _bad(stack, client, done, say)
+            await good(stack, client, done, say)
+        await bad(stack, client, done, say)
         visited_s = time.perf_counter() - began
     worker = stack.part("worker certificates").child
     assert worker is not None
@@ -54,15 +54,15 @@ async def _visited(stack: Stack, say: Say) -> Measured:
     )
 
 
-async def _renew(client: Client) -> float:
+async def renew(client: Client) -> float:
     began = time.perf_counter()
     await (await start_renewal(client)).result()
     return time.perf_counter() - began
 
 
-async def _good(stack: Stack, client: Client, done: Samples, say: Say) -> None:
+async def good(stack: Stack, client: Client, done: Samples, say: Say) -> None:
     before = await asyncio.to_thread(fingerprints, stack)
-    took = await _renew(client)
+    took = await renew(client)
     after = await asyncio.to_thread(fingerprints, stack)
     done.elapsed += took
     if len(after) == 1 and not after & before:
@@ -72,20 +72,20 @@ async def _good(stack: Stack, client: Client, done: Samples, say: Say) -> None:
     say(f"  a good renewal in {took:.1f} s")
 
 
-async def _bad(stack: Stack, client: Client, done: Samples, say: Say) -> None:
+async def bad(stack: Stack, client: Client, done: Samples, say: Say) -> None:
     """An error if it does not fail, or if not every server is back on what it had."""
     before = await asyncio.to_thread(fingerprints, stack)
     broken = stack.sites["web-3"].folder / "nginx.conf"
-    good = broken.read_text("ascii")
-    broken.write_text(f"this is no configuration;\n{good}", "ascii")
+    sound = broken.read_text("ascii")
+    broken.write_text(f"this is no configuration;\n{sound}", "ascii")
     try:
-        took = await _renew(client)
+        took = await renew(client)
         done.errors += 1
         say(f"  a renewal that had to fail ended well in {took:.1f} s")
     except WorkflowFailureError as failed:
         say(f"  a bad renewal was undone: {failed.cause}")
     finally:
-        broken.write_text(good, "ascii")
+        broken.write_text(sound, "ascii")
     if await asyncio.to_thread(fingerprints, stack) != before:
         done.errors += 1
         say("  not every server is back on the certificate that it had")
