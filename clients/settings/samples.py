@@ -139,10 +139,26 @@ COMPLETE: Final[dict[str, Any]] = {
             "trust_file": "acme/roots.pem",
             "eab": {"key_id": "key-1", "hmac_key": "env:ACME_EAB_KEY"},
             "challenge": "web",
+            "profile": "tlsserver",
+            "preferred_chain": "Example Root CA",
+            "staging_directory": "https://staging.acme.example.com/directory",
+            "staging_trust_file": "acme/staging-roots.pem",
         },
         "local": {"kind": "local", "path": "ca", "key_store": "keys"},
     },
-    "challenges": {"web": {"kind": "http-01", "webroot": "/var/www/acme"}},
+    "challenges": {
+        "web": {"kind": "http-01", "webroot": "/var/www/acme"},
+        "tls": {"kind": "tls-alpn-01", "port": 8443},
+        "names": {
+            "kind": "dns-01",
+            "update": {
+                "server": "ns1.example.com",
+                "key_name": "redoubt",
+                "secret": "file:secrets/tsig-key",
+            },
+        },
+        "lasting": {"kind": "dns-persist-01"},
+    },
     "certificates": {
         "www": {
             "names": ["www.example.com", "example.com"],
