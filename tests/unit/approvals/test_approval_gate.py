@@ -1,6 +1,5 @@
 """The gate of approvals: under which an effect begins, and all those under which it does not."""
 
-import base64
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,15 +16,12 @@ from activities.authorizing import STEP
 from activities.policies import Policies
 from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
-from clients.signers import Signer
-from clients.signers.fido2 import Fido2Signer, Prompts, enroll
-from clients.signers.file import FileSigner
 from clients.signers.verifying import SignatureVerifier
-from rules.approvals import digest, statement
+from rules.approvals import digest
 from schemas.approvals import Approval, ApprovalAsk, Ballot, State, Tally, Verdict, Vote
 from schemas.errors import NotApproved, NotAuthorized, VoteRefused
 from schemas.evidence import Event
-from schemas.policies import ApprovalRule, Authorization, Grant, Policy, PrincipalEntry, Role
+from schemas.policies import ApprovalRule, Authorization
 from schemas.principals import Principal, Shown
 from store.spool import Spool
 from store.sql.approvals import SqlApprovals
@@ -33,56 +29,14 @@ from store.sql.engine import connect
 from store.sql.journal import SqlJournal
 from store.sql.migrations import migrate
 from store.sql.policies import SqlPolicies
-from tests.servers.fido2_key import SoftwareKey
 from tests.unit.approvals.making import rule
-from tests.unit.policies.people import pem
-from tests.unit.policies.people import policy as policy_with
+from tests.unit.approvals.people import policy, vote
 from tests.unit.policies.test_chain import BOTH, put, signed, written
 from tests.unit.policies.test_chain import digest as sha256
 
 KIND, ID = "CertificateRenewal", "certificate-renewal/www"
 PLAN: dict[str, JsonValue] = {"names": ["www.example.com"], "grace_s": 0.5}
 OLGA = Principal(name="olga", shown=Shown.SIGNING_KEY)
-
-
-class InMemory:
-    """A secret source that holds one key."""
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def resolve(self, _reference: str) -> bytes:
-        return self._value
-
-
-def file_signer(name: str) -> Signer:
-    return FileSigner(f"{name}-1", "env:KEY", InMemory(pem()))
-
-
-def fido2_signer(name: str) -> Signer:
-    device, prompts = SoftwareKey(), Prompts(lambda: "", lambda: None)
-    credential = enroll(f"{name}-1", name, "redoubt.example.com", device, prompts)
-    return Fido2Signer(credential, device, prompts)
-
-
-SIGNERS: dict[str, Signer] = {
-    "anna": fido2_signer("anna"),
-    **{name: file_signer(name) for name in ("ben", "cleo", "olga", "sam")},
-}
-
-
-def policy(asks: ApprovalRule | None) -> Policy:
-    """Anna, Ben, Cleo and Olga have the role; Sam has a key, and no role."""
-    base = policy_with()
-    people = {name: PrincipalEntry(signing_keys=(signer.key,)) for name, signer in SIGNERS.items()}
-    approvers = Grant(role=Role.APPROVER, principals=("anna", "ben", "cleo", "olga"))
-    return base.model_copy(
-        update={
-            "principals": {**base.principals, **people},
-            "grants": (*base.grants, approvers),
-            "approvals": (asks,) if asks else (),
-        }
-    )
 
 
 @dataclass
@@ -144,21 +98,6 @@ def as_activity(what: Callable[[], Any], namespace: str = "default") -> Any:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, namespace=namespace, workflow_id=ID, workflow_run_id="1")
     return environment.run(what)
-
-
-def vote(request: str, name: str, verdict: Verdict = Verdict.APPROVE, by: str = "") -> Vote:
-    """Signed by `by`, who is `name` themselves unless the test says otherwise."""
-    signer = SIGNERS[by or name]
-    unsigned = Vote(
-        request=request,
-        verdict=verdict,
-        approver=name,
-        key_id=signer.key.id,
-        at=datetime.now(UTC),
-        signature="AA==",
-    )
-    signature = base64.b64encode(signer.sign(statement(unsigned))).decode()
-    return unsigned.model_copy(update={"signature": signature})
 
 
 @pytest.fixture
