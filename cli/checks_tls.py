@@ -11,7 +11,7 @@ from schemas.settings.tls import ListenerTls
 
 def listener_checks(settings: Settings) -> Iterator[Check]:
     """One for each listener that has `tls`."""
-    given = {"codec server": settings.codec_server.tls}
+    given = {"codec server": settings.codec_server.tls, "API": settings.api.tls}
     given |= {f"health of pool {name}": pool.tls for name, pool in settings.pools.items()}
     for name, tls in given.items():
         if tls is not None:

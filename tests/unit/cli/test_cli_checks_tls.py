@@ -17,6 +17,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate(
         {
             "codec_server": {"token": "file:t", "tls": tls},
+            "api": {"tls": tls},
             "pools": {"audit": {}, "certificates": {"tls": tls}},
         }
     )
@@ -24,7 +25,11 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_each_listener_with_tls_is_looked_at(settings: Settings, tmp_path: Path) -> None:
     checks = list(listener_checks(settings))
-    assert [check.name for check in checks] == ["TLS of codec server", "TLS of health of pool certificates"]
+    assert [check.name for check in checks] == [
+        "TLS of codec server",
+        "TLS of API",
+        "TLS of health of pool certificates",
+    ]
     (finding,) = checked(checks[0])
     assert (finding.state, "no certificate yet" in finding.saw) == (State.WARNING, True)
     put(tmp_path / "api", TlsCa().server("codec.example.test"))

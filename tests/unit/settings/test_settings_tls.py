@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.settings.api import ApiSettings
 from schemas.settings.processes import PoolSettings
 from schemas.settings.temporal import CodecServerSettings
 from schemas.settings.tls import ListenerTls, is_loopback
@@ -19,6 +20,8 @@ OPEN = ["0.0.0.0", "::", "192.0.2.1", "codec.example.com", "::ffff:192.0.2.1"]  
 def test_an_open_listener_without_tls_is_refused(host: str) -> None:
     with pytest.raises(ValidationError, match="needs `tls`"):
         CodecServerSettings.model_validate({"host": host, "token": "file:token"})
+    with pytest.raises(ValidationError, match="needs `tls`"):
+        ApiSettings.model_validate({"host": host})
     with pytest.raises(ValidationError, match="needs `tls`"):
         PoolSettings.model_validate({"health_host": host, "health_port": 1})
     assert CodecServerSettings.model_validate({"host": host, "token": "file:token", "tls": TLS}).tls
