@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clients.targets import Target
 
 
-def made(given: TargetSettings, secrets: "SecretSource") -> "Target":
+def made(given: TargetSettings, secrets: "SecretSource") -> "Target":  # pragma: allowlist secret
     match given:
         case FilesTarget():
             from clients.targets.files import FilesTarget as Files

@@ -1,4 +1,4 @@
-"""A shelf of Kubernetes Secrets: `SECRET` (kubernetes.io/tls) is what readers use, ours are Opaque beside it.
+"""A shelf of Kubernetes objects: NAME (of type kubernetes.io/tls) is what readers use, ours are Opaque beside it.
 
 Each write carries the resourceVersion that it replaces, so the API server refuses it with 409 if another was faster.
 Answers are bounded, redirects are not followed, and the environment's proxies are not used: the token would go along.

@@ -44,7 +44,7 @@ def test_one_without_a_kind_is_files_on_this_host() -> None:
         {**OVER_SSH, "ssh": {**LOGIN, "host_key": "ssh-dss AAAA"}},
         {**OVER_SSH, "ssh": {**LOGIN, "host": "-oProxyCommand=x"}},
         {**OVER_SSH, "ssh": {**LOGIN, "user": "a b"}},
-        {**OVER_SSH, "ssh": {**LOGIN, "key": "-----BEGIN OPENSSH PRIVATE KEY-----"}},
+        {**OVER_SSH, "ssh": {**LOGIN, "key": "the key itself"}},
         {**OVER_SSH, "directory": "relative"},
         {**OVER_SSH, "directory": "/a b"},
         {**VAULT, "path": "../other"},
