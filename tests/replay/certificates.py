@@ -4,14 +4,26 @@ What a history holds are the workflow's commands and what it was told, so the st
 step that is lost answers nothing: its missing heartbeat is what a killed worker leaves in the history.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.client import Client
 
+from rules.approvals import digest, tally
 from schemas import errors
+from schemas.approvals import (
+    Approval,
+    ApprovalAsk,
+    ApprovalRequest,
+    Ballot,
+    Cast,
+    Tally,
+    Verdict,
+    Vote,
+)
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
     CertificateFacts,
@@ -28,6 +40,9 @@ from schemas.certificates import (
     Undo,
     UndoPlan,
 )
+from schemas.policies import ApprovalRule, ApproverGroup
+from schemas.principals import Principal, Shown
+from schemas.runs import RunStatus
 from tests.replay.handles import Handle, failed
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.certificates.sweep import CertificateSweep
@@ -46,13 +61,15 @@ class Steps:
     due: bool = True
     undoing: bool = False
     grace_s: float = 0.0
+    approval: bool = False
     refused: dict[str, errors.RedoubtError] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
 
     def __call__(self) -> Sequence[Callable[..., object]]:
         steps = (self.make_key, self.place_order, self.prove_control, self.finalize_order, self.collect)
         switching = (self.stage, self.switch, self.verify, self.restore, self.begin_undo, self.close_renewal)
-        return (self.plan_renewal, self.find_due, *steps, *switching)
+        approving = (self.request_approval, self.cast_vote, self.count_approval)
+        return (self.plan_renewal, self.find_due, *steps, *switching, *approving)
 
     @activity.defn
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
@@ -72,8 +89,26 @@ class Steps:
             undo_patience_s=60,
             due=self.due,
             undoing=self.undoing,
+            needs_approval=self.approval,
             why="a rehearsal",
         )
+
+    @activity.defn
+    def request_approval(self, ask: ApprovalAsk) -> Approval:
+        about = _asked(ask.operation)
+        return Approval(digest=digest(about), request=about, tally=tally(about, (), about.asked_at))
+
+    @activity.defn
+    def cast_vote(self, ballot: Ballot) -> Tally:
+        about = _asked(ballot.operation)
+        taken = Cast(number=1, vote=ballot.vote, received=about.asked_at + timedelta(hours=1))
+        return tally(about, (taken,), taken.received)
+
+    @activity.defn
+    def count_approval(self, ask: ApprovalAsk) -> Approval:
+        about = _asked(ask.operation)
+        at = about.asked_at + timedelta(seconds=about.rule.escalate_after_s)
+        return Approval(digest=digest(about), request=about, tally=tally(about, (), at))
 
     @activity.defn
     def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
@@ -150,6 +185,25 @@ async def renewal(client: Client, queue: str) -> Handle:
     return handle
 
 
+async def approved(client: Client, queue: str) -> Handle:
+    """The first group does not answer, and one of the second approves."""
+    handle = await _start(client, queue)
+    while "ben" not in (await handle.query("status", result_type=RunStatus)).who_can_act:  # noqa: ASYNC110 - a server's answer
+        await asyncio.sleep(0.05)
+    about = _asked("operation-of-www")
+    yes = Vote(
+        request=digest(about),
+        verdict=Verdict.APPROVE,
+        approver="ben",
+        key_id="ben-1",
+        at=about.asked_at,
+        signature="AAAA",
+    )
+    await handle.execute_update("approve", yes, result_type=Tally)
+    await handle.result()
+    return handle
+
+
 async def undone(client: Client, queue: str) -> Handle:
     return await failed(await _start(client, queue))
 
@@ -171,6 +225,31 @@ async def swept(client: Client, queue: str) -> Handle:
     await handle.result()
     await running.terminate()
     return handle
+
+
+def _asked(operation: str) -> ApprovalRequest:
+    """Asked so long ago that the second group is asked at once, and good for longer than anybody waits."""
+    return ApprovalRequest(
+        installation="corpus",
+        namespace="default",
+        workflow_type="CertificateRenewal",
+        workflow_id="certificate-renewal/www",
+        operation=operation,
+        subject="www",
+        plan={"certificate": "www"},
+        requester=Principal(name="olga", shown=Shown.SIGNING_KEY),
+        policy_version=1,
+        rule=ApprovalRule(
+            capability="certificates",
+            needed=1,
+            groups=(
+                ApproverGroup(name="first", approvers=("anna",)),
+                ApproverGroup(name="second", approvers=("ben",)),
+            ),
+        ),
+        asked_at=AT,
+        expires=AT.replace(year=2126),
+    )
 
 
 async def _start(client: Client, queue: str) -> Handle:

@@ -107,6 +107,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("platform-relayed", "the last run of a continue-as-new carries the correlation on", _relayed),
     Scenario("platform-unknown-type", "the dynamic workflow refuses an unknown type", _unknown_type),
     _certificate("renewed", "every step in order, two waves, a grace", Steps(grace_s=0.1)),
+    _certificate(
+        "approved",
+        "nobody of the first group answers in time, and one of the second approves",
+        Steps(approval=True),
+        certificates.approved,
+    ),
     _certificate("not-due", "nothing but the plan", Steps(due=False)),
     _certificate(
         "worker-killed",
