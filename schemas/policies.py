@@ -1,4 +1,4 @@
-"""The policy file: who somebody is, what they may do, who must agree, how much and when.
+"""The policy file: who somebody is, what they may do, who must agree, and when.
 
 A policy is one version in a chain: it names the SHA-256 of the file before it, and it holds once enough of the
 admins named there have signed its exact bytes (`clients.policies`). Scopes are shell-style patterns over the
@@ -121,13 +121,6 @@ class ApprovalRule(Contract):
         return self
 
 
-class Limits(Contract):
-    """None: no limit."""
-
-    renewals_at_a_time: PositiveInt | None = None
-    revocations_a_day: PositiveInt | None = None
-
-
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -174,7 +167,6 @@ class Policy(Contract):
     principals: dict[PrincipalName, PrincipalEntry]
     grants: tuple[Grant, ...] = ()
     approvals: tuple[ApprovalRule, ...] = ()
-    limits: Limits = Limits()
     windows: tuple[Window, ...] = ()
 
     @model_validator(mode="after")

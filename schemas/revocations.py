@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
-from schemas.certificates import Sha256
+from schemas.certificates import CertificateRenewalInput, Sha256
 from schemas.contract import Contract, WorkflowInput
+from schemas.principals import SignedRequest
 
 
 class RevocationReason(StrEnum):
@@ -87,6 +88,18 @@ class RevocationPlan(Contract):
     certificates: tuple[ToRevoke, ...]
     replace: bool
     why: str = ""
+    request: SignedRequest | None = None
+    """By which the revocation starts its replacement; None where the workers have no key of their own."""
+
+    @property
+    def renewal(self) -> CertificateRenewalInput:
+        """What replaces it first."""
+        return CertificateRenewalInput(
+            certificate=self.certificate,
+            force=True,
+            skip_grace=True,
+            reason=f"to be revoked as {self.reason.value}",
+        )
 
     def step(self, fingerprint: str = "") -> "RevocationStep":
         return RevocationStep(operation=self.operation, certificate=self.certificate, fingerprint=fingerprint)

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.issued import Issued, KnownCertificates
+from activities.certificates.steps import KIND
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import Done
 from schemas.errors import InvalidInput, StillServed, UnknownSubject
@@ -34,7 +35,7 @@ class RevokingActivities(KnownCertificates):
         authority = self._around.gate.admit(REVOCATION, given, found[0].operation if found else None)
         for left in found:
             self._around.gate.record(left.operation, authority)
-            return _plan_of(left)
+            return self._signed(_plan_of(left))
         plan = RevocationPlan(
             operation="",
             certificate=given.certificate,
@@ -50,10 +51,14 @@ class RevokingActivities(KnownCertificates):
             run=f"{info.workflow_id}/{info.workflow_run_id}",
             who=self._around.service,
             correlation_id="",
-            state=plan.model_dump(mode="json"),
+            state=plan.model_dump(mode="json", exclude={"request"}),
         )
         self._around.gate.record(opened.operation, authority)
-        return _plan_of(opened)
+        return self._signed(_plan_of(opened))
+
+    def _signed(self, plan: RevocationPlan) -> RevocationPlan:
+        request = self._around.signed(KIND, plan.renewal) if plan.replace else None
+        return plan.model_copy(update={"request": request})
 
     def _wanted(self, given: CertificateRevocationInput) -> tuple[ToRevoke, ...]:
         """Those that Redoubt had issued and that have not ended: a CA revokes nothing that has."""

@@ -16,8 +16,9 @@ from temporalio.workflow import ParentClosePolicy
 
 from activities.certificates.revoking import RevokingActivities as Revoking
 from schemas.catalogue import WORKFLOW_TYPES
-from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult
+from schemas.certificates import CertificateRenewalResult
 from schemas.errors import RedoubtError
+from schemas.principals import REQUEST_HEADER
 from schemas.revocations import CertificateRevocationInput, CertificateRevocationResult, RevocationPlan
 from workflows.certificates.renewal import AT_THE_CA, CertificateRenewal
 from workflows.doing import QUICK, done, to_its_end
@@ -84,12 +85,7 @@ class CertificateRevocation(Steerable):
 
     async def _renewal(self, plan: RevocationPlan) -> CertificateRenewalResult:
         kind = WORKFLOW_TYPES["CertificateRenewal"]
-        given = CertificateRenewalInput(
-            certificate=plan.certificate,
-            force=True,
-            skip_grace=True,
-            reason=f"to be revoked as {plan.reason.value}",
-        )
+        given = plan.renewal
         while True:
             await self.may_go_on()
             try:
@@ -99,6 +95,7 @@ class CertificateRevocation(Steerable):
                     id=kind.workflow_id(given),
                     # A renewal that is half-way goes to its end, or back, whatever becomes of this run.
                     parent_close_policy=ParentClosePolicy.ABANDON,
+                    memo={REQUEST_HEADER: plan.request} if plan.request else None,
                     static_summary=f"replace {plan.certificate}",
                     static_details=kind.summary,
                 )
