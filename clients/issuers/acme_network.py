@@ -124,7 +124,8 @@ def translated(name: str, error: Exception, status: int) -> RedoubtError:
 
 def code_of(error: object) -> str:
     """The name of the ACME error (RFC 8555, 6.7); empty for anything else. The library knows but some of them."""
-    said = error.typ if isinstance(error, messages.Error) else ""
+    given: object = error.typ if isinstance(error, messages.Error) else None
+    said = given if isinstance(given, str) else ""  # a CA may send anything
     return said.removeprefix(messages.ERROR_PREFIX) if said.startswith(messages.ERROR_PREFIX) else ""
 
 
@@ -137,4 +138,4 @@ def _problem_of(response: requests.Response) -> str:
 
 def in_words(error: messages.Error) -> str:
     parts = [error.detail or error.title or error.typ, *(in_words(one) for one in error.subproblems or ())]
-    return "; ".join(part.strip().rstrip(".") for part in parts if part)[:500]
+    return "; ".join(str(part).strip().rstrip(".") for part in parts if part)[:500]
