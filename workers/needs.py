@@ -5,6 +5,14 @@ from collections.abc import Iterator
 from schemas.settings import Settings
 from schemas.settings.issuers import AcmeIssuer
 from schemas.settings.key_stores import Pkcs11Store
+from schemas.settings.targets import (
+    FilesTarget,
+    KubernetesSecretTarget,
+    Pkcs12,
+    SshFilesTarget,
+    TargetSettings,
+    VaultKvTarget,
+)
 
 Secrets = Iterator[tuple[str, str]]
 """The setting's name, and the reference that stands there."""
@@ -39,6 +47,9 @@ def certificate_secrets(settings: Settings) -> Secrets:
     for name, challenge in settings.challenges.items():
         update = getattr(challenge, "update", None)
         yield from _present(f"challenges.{name}.update.secret", update.secret if update else None)
+    for name, certificate in settings.certificates.items():
+        for target in certificate.targets:
+            yield from _of_target(f"certificates.{name}.targets.{target.name}", target)
     for name in certificate_key_stores(settings):
         yield from _of_key_store(settings, name)
 
@@ -56,6 +67,17 @@ def _of_key_store(settings: Settings, name: str) -> Secrets:
         yield f"key_stores.{name}.pin", store.pin
     elif store is not None:
         yield f"key_stores.{name}.master_key", store.master_key
+
+
+def _of_target(where: str, target: TargetSettings) -> Secrets:
+    match target:
+        case FilesTarget(pkcs12=Pkcs12(password=password)):
+            yield f"{where}.pkcs12.password", password
+        case SshFilesTarget(ssh=ssh, jump=jump):
+            yield f"{where}.ssh.key", ssh.key
+            yield from _present(f"{where}.jump.key", jump.key if jump else None)
+        case VaultKvTarget(token=token) | KubernetesSecretTarget(token=token):
+            yield f"{where}.token", token
 
 
 def _present(name: str, reference: str | None) -> Secrets:
