@@ -18,7 +18,7 @@ from clients.temporal.keyring import PayloadRefused
 from clients.tools.installer import inspect, needed_for
 from clients.tools.table import Purpose, tools
 from schemas.errors import CaUnavailable, DependencyUnavailable, InvalidReference, KeyNotFound
-from schemas.settings.issuers import AcmeIssuer
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer
 from store.spool import spooled_lines
 from workers.wiring import Wiring
 
@@ -40,12 +40,12 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
         look = partial(_answers, partial(_key_store, wiring, name), "it can sign")
         yield Check(f"key store {name}", look, "check the token, its module and its PIN in key_stores")
     for name, issuer in settings.issuers.items():
-        acme = isinstance(issuer, AcmeIssuer)
+        local = isinstance(issuer, LocalIssuer)
         look = (
             partial(_directory, issuer) if isinstance(issuer, AcmeIssuer) else partial(_own_ca, wiring, name)
         )
         yield Check(
-            f"issuer {name}", look, "check the CA's status and ca_file" if acme else "check its key store"
+            f"issuer {name}", look, "check its key store" if local else "check the CA's status and ca_file"
         )
     yield Check(
         "records",

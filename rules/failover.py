@@ -15,6 +15,8 @@ ISSUER_FAILED = frozenset(
         "EgressRefused",
         "OrderInvalid",
         "OrderLost",
+        "VaultLoginRefused",
+        "WrappedSecretSpent",
     )
 )
 

@@ -266,6 +266,18 @@ KeyUnsuitable = _error(
     "The key store can't make or use a key of this algorithm.",
     "Choose another algorithm or key store in the certificate's key policy.",
 )
+VaultLoginRefused = _error(
+    "VaultLoginRefused",
+    Category.DEPENDENCY,
+    "Vault does not let this process log in.",
+    "Check the role, its policies and the `login` in the settings; Vault's audit log says why it refused.",
+)
+WrappedSecretSpent = _error(
+    "WrappedSecretSpent",
+    Category.DEPENDENCY,
+    "A wrapped secret ID could not be unwrapped: it was used, has ended, or is not what it should be.",
+    "Take it for stolen: destroy the role's secret IDs, find in Vault's audit log who unwrapped it, wrap a new one.",
+)
 EvidenceUnavailable = _error(
     "EvidenceUnavailable",
     Category.DEPENDENCY,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from schemas.settings import Settings
-from schemas.settings.issuers import AcmeIssuer
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer, VaultPkiIssuer
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import (
     FilesTarget,
@@ -44,6 +44,11 @@ def certificate_secrets(settings: Settings) -> Secrets:
             if issuer.eab is not None:
                 yield f"issuers.{name}.eab.hmac_key", issuer.eab.hmac_key
             yield from _present(f"issuers.{name}.next_account_key", issuer.next_account_key)
+        elif isinstance(issuer, VaultPkiIssuer):
+            for field in ("token", "role_id", "secret_id", "jwt"):
+                yield from _present(
+                    f"issuers.{name}.vault.login.{field}", getattr(issuer.vault.login, field, None)
+                )
     for name, challenge in settings.challenges.items():
         update = getattr(challenge, "update", None)
         yield from _present(f"challenges.{name}.update.secret", update.secret if update else None)
@@ -57,7 +62,7 @@ def certificate_secrets(settings: Settings) -> Secrets:
 def certificate_key_stores(settings: Settings) -> tuple[str, ...]:
     """Those that hold certificates' keys, and those of our own CAs."""
     holders = {certificate.key.holder for certificate in settings.certificates.values()} - {"target"}
-    authorities = {one.key_store for one in settings.issuers.values() if not isinstance(one, AcmeIssuer)}
+    authorities = {one.key_store for one in settings.issuers.values() if isinstance(one, LocalIssuer)}
     return tuple(sorted(holders | authorities))
 
 

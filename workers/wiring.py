@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.errors import InvalidSettings, UnknownSubject
 from schemas.settings import Settings
-from schemas.settings.issuers import AcmeIssuer, LocalIssuer
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer, VaultPkiIssuer
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import TargetSettings
 from workers.once import Once
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from clients.keystores import KeyStore
     from clients.keystores.software import SoftwareKeyStore
     from clients.probes import Prober
+    from clients.revocation import Revocations
     from clients.secrets import SecretSource
     from clients.targets import Target
     from clients.temporal.codec import RedoubtCodec
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from workers.authority import Authority
 
 T = TypeVar("T")
+_LARGEST_LIST = 16 << 20
+"""Bytes of a revocation list."""
 
 
 class Wiring:
@@ -131,6 +134,11 @@ class Wiring:
             return Acme(
                 name, given, account_key, solver, eab, next_account_pem=following, allow=allow, caa=caa
             )
+        if isinstance(given, VaultPkiIssuer):
+            from clients.issuers.vault_pki import VaultPki
+            from clients.secrets.vault_session import VaultSession
+
+            return VaultPki(name, given, VaultSession(f"the issuer {name}", given.vault, self.secrets()))
         from clients.issuers.local import LocalCa
 
         return LocalCa(name, given, self.key_store(given.key_store))
@@ -152,6 +160,19 @@ class Wiring:
         from clients.egress.client import EgressClient
 
         return self._once.get("egress", lambda: EgressClient(self.settings.egress.allow))
+
+    def revocations(self) -> "Revocations":
+        from clients.egress import Request
+        from clients.revocation.crl import RevocationLists
+
+        def fetch(url: str) -> bytes:
+            return (
+                self.egress()
+                .send(Request(url=url, source="a certificate", plain=True, largest=_LARGEST_LIST))
+                .body
+            )
+
+        return self._once.get("revocations", lambda: RevocationLists(fetch))
 
     def challenge(self, name: str) -> "ChallengeSolver":
         from workers.challenges import made
@@ -191,6 +212,8 @@ class Wiring:
             gate=self.authority().gate(),
             signed=self.authority().signed,
             approvals=self.approval_gate(),
+            revocations=self.revocations(),
+            distrusted=frozenset(self.settings.distrusted_issuers),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 

@@ -31,11 +31,13 @@ from clients.issuers.acme_network import code_of, in_words, retry_after
 from clients.issuers.acme_proofs import Asked, Ready, asked
 from clients.issuers.acme_rehearsal import rehearse
 from clients.issuers.acme_renewal_info import RenewalInformation
+from clients.issuers.acme_revocation import revoke
 from clients.issuers.acme_rollover import roll_over
 from clients.issuers.caa import CaaCheck
 from rules.points import reached
 from schemas.errors import CaRefused, CaUnavailable, InvalidSettings, OrderInvalid, RedoubtError
 from schemas.renewal_info import RenewalWindow
+from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 from schemas.settings.names import is_address
 
@@ -128,6 +130,9 @@ class AcmeIssuer:
         chain: bytes = self._ask(lambda client: self._chain(client, where))
         reached("certificate.downloaded")
         return chain
+
+    def revoke(self, chain: bytes, reason: RevocationReason) -> None:
+        self._ask(lambda client: revoke(self.name, client, chain, reason))
 
     def trust_anchors(self) -> bytes:
         if self._given.trust_file:

@@ -70,6 +70,12 @@ _ELSEWHERE: Final[list[dict[str, Any]]] = [
     },
 ]
 
+
+def _vault(login: dict[str, Any]) -> dict[str, Any]:
+    server = {"address": "https://vault.example.com:8200", "ca_file": "vault/ca.pem", "login": login}
+    return {"kind": "vault-pki", "path": "vault-orders", "vault": server, "role": "servers"}
+
+
 INITIAL: Final[dict[str, Any]] = {
     "codec_server": _CODEC_SERVER,
     "key_stores": _SECRETS,
@@ -144,7 +150,24 @@ COMPLETE: Final[dict[str, Any]] = {
             "staging_directory": "https://staging.acme.example.com/directory",
             "staging_trust_file": "acme/staging-roots.pem",
         },
-        "local": {"kind": "local", "path": "ca", "key_store": "keys"},
+        "local": {
+            "kind": "local",
+            "path": "ca",
+            "key_store": "keys",
+            "crl_url": "http://pki.example.com/crl.der",
+        },
+        "vault": _vault(
+            {
+                "kind": "approle",
+                "role": "redoubt",
+                "role_id": "file:secrets/vault-role-id",
+                "secret_id": "file:secrets/vault-wrapped-secret-id",
+            }
+        ),
+        "vault-by-certificate": _vault(
+            {"kind": "cert", "certificate_file": "vault/client.pem", "key_file": "vault/client-key.pem"}
+        ),
+        "vault-by-jwt": _vault({"kind": "jwt", "role": "redoubt", "jwt": "file:secrets/platform-jwt"}),
     },
     "challenges": {
         "web": {"kind": "http-01", "webroot": "/var/www/acme"},

@@ -13,7 +13,7 @@ from schemas.settings.api import ApiSettings
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.challenges import ChallengeSettings, unprovable
 from schemas.settings.dependencies import BreakerSettings, EgressSettings, ResolverSettings
-from schemas.settings.issuers import AcmeIssuer, IssuerSettings
+from schemas.settings.issuers import AcmeIssuer, IssuerSettings, LocalIssuer
 from schemas.settings.key_stores import KeyStoreSettings
 from schemas.settings.names import Name
 from schemas.settings.policies import PolicySettings
@@ -72,7 +72,7 @@ class Settings(Contract):
         for name, issuer in self.issuers.items():
             if isinstance(issuer, AcmeIssuer):
                 known(f"issuers.{name}.challenge", issuer.challenge, self.challenges)
-            else:
+            elif isinstance(issuer, LocalIssuer):
                 known(f"issuers.{name}.key_store", issuer.key_store, self.key_stores)
         for name, certificate in self.certificates.items():
             for issuer_name in certificate.issuers:

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from schemas.contract import Contract
 from schemas.references import SecretRef
 from schemas.settings.names import Name, Path
+from schemas.settings.vault import VaultMount, VaultServer
 
 CAA_DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$"
 
@@ -72,4 +73,22 @@ class LocalIssuer(Contract):
     crl_days: PositiveInt = Field(default=7, description="How long a revocation list of its is valid.")
 
 
-IssuerSettings = Annotated[AcmeIssuer | LocalIssuer, Field(discriminator="kind")]
+class VaultPkiIssuer(Contract):
+    kind: Literal["vault-pki"]
+    path: Path = Field(description="Folder of the orders: Vault keeps none.")
+    vault: VaultServer = Field(description="Which Vault, and how to log in.")
+    mount: VaultMount = Field(default="pki", description="Where the PKI engine is mounted.")
+    role: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="The role that signs: its key is never used.")
+    issuer: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="The role's issuer, whose root is trusted.",
+    )
+    trust_file: Path | None = Field(
+        default=None,
+        description="Roots that what it issues must chain to; None: the root in Vault's own chain.",
+    )
+    valid_days: PositiveInt | None = Field(default=None, description="How long; None: as the role says.")
+
+
+IssuerSettings = Annotated[AcmeIssuer | LocalIssuer | VaultPkiIssuer, Field(discriminator="kind")]

@@ -1,23 +1,31 @@
-"""What every issuer promises, shown on Pebble (which refuses nonces on purpose) and on the local CA."""
+"""What every issuer promises, shown on Pebble (which refuses nonces on purpose), the local CA, and Vault."""
 
+import json
 import os
+import ssl
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers import Issuer
 from clients.issuers.acme import AcmeIssuer
 from clients.issuers.local import LocalCa
+from clients.issuers.vault_pki import VaultPki
 from clients.keystores.software import SoftwareKeyStore
 from clients.x509 import X509Reader
-from schemas.errors import OrderInvalid, OrderLost
+from schemas.errors import CaRefused, OrderInvalid, OrderLost
+from schemas.revocations import RevocationReason
 from schemas.settings import issuers
-from tests.conftest import Ca
+from tests.conftest import Ca, VaultServer
 from tests.servers.crashes import killed_at
+from tests.servers.engines import Engine
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 
 _ACME = """
@@ -37,6 +45,14 @@ from schemas.settings import issuers
 given = issuers.LocalIssuer.model_validate_json({given!r})
 issuer = LocalCa("ca", given, SoftwareKeyStore("keys", Path({keys!r}), Path({master!r}).read_bytes()))
 """
+_VAULT = """
+from clients.issuers.vault_pki import VaultPki
+from clients.secrets.resolver import Secrets
+from clients.secrets.vault_session import VaultSession
+from schemas.settings import issuers
+given = issuers.VaultPkiIssuer.model_validate_json({given!r})
+issuer = VaultPki("ca", given, VaultSession("the issuer ca", given.vault, Secrets()))
+"""
 
 
 @dataclass
@@ -50,11 +66,19 @@ class Case:
     """How many certificates the CA itself says that it has issued for this order."""
     lost: str
     """An order's URL that the CA does not know."""
+    revoked: Callable[[bytes], bool]
+    """Whether the CA itself says that this chain's leaf is revoked."""
 
 
-@pytest.fixture(params=["acme", "local"])
+@pytest.fixture(params=["acme", "local", "vault-pki"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    return _acme(request.getfixturevalue("pebble"), tmp_path) if request.param == "acme" else _local(tmp_path)
+    match request.param:
+        case "acme":
+            return _acme(request.getfixturevalue("pebble"), tmp_path)
+        case "vault-pki":
+            return _vault(request.getfixturevalue("vault"), tmp_path)
+        case _:
+            return _local(tmp_path)
 
 
 def _acme(ca: Ca, folder: Path) -> Case:
@@ -78,7 +102,18 @@ def _acme(ca: Ca, folder: Path) -> Case:
         return sum("Issued certificate serial" in line and order_id in line for line in lines)
 
     program = _ACME.format(given=given.model_dump_json(), key=str(key), webroot=str(ca.webroot))
-    return Case(make(), make, program, issued, ca.directory.replace("/dir", "/my-order/nobody"))
+    lost = ca.directory.replace("/dir", "/my-order/nobody")
+    return Case(make(), make, program, issued, lost, partial(_revoked_at, ca))
+
+
+def _revoked_at(ca: Ca, chain: bytes) -> bool:
+    """As Pebble's management tells it."""
+    config = json.loads((ca.log.parent / "pebble.json").read_text(encoding="utf-8"))["pebble"]
+    serial = f"{x509.load_pem_x509_certificate(chain).serial_number:x}"
+    url = f"https://{config['managementListenAddress']}/cert-status-by-serial/{serial}"
+    trust = ssl.create_default_context(cafile=str(ca.ca_file))
+    with urllib.request.urlopen(url, context=trust, timeout=60) as answer:
+        return bool(json.loads(answer.read(1 << 20))["Status"] == "Revoked")
 
 
 def _local(folder: Path) -> Case:
@@ -93,7 +128,29 @@ def _local(folder: Path) -> Case:
         return len(list((folder / "ca" / "orders").glob(f"{url.rpartition('/')[2]}.pem")))
 
     program = _LOCAL.format(given=given.model_dump_json(), keys=str(folder / "keys"), master=str(master))
-    return Case(make(), make, program, issued, "local:ca/" + "0" * 32)
+
+    def revoked(chain: bytes) -> bool:
+        serial = x509.load_pem_x509_certificate(chain).serial_number
+        file = folder / "ca" / "crl.der"
+        if not file.exists():
+            return False
+        listed = x509.load_der_x509_crl(file.read_bytes())
+        return listed.get_revoked_certificate_by_serial_number(serial) is not None
+
+    return Case(make(), make, program, issued, "local:ca/" + "0" * 32, revoked)
+
+
+def _vault(server: VaultServer, folder: Path) -> Case:
+    engine = Engine.made(server)
+
+    def make() -> VaultPki:
+        return engine.issuer(folder, "ca")
+
+    def issued(_: str) -> int:
+        return engine.issued()
+
+    program = _VAULT.format(given=engine.settings(folder).model_dump_json())
+    return Case(make(), make, program, issued, "vault:ca/" + "0" * 32, engine.revoked)
 
 
 def test_a_certificate_is_for_the_key_and_names_and_chains_to_the_anchors(case: Case) -> None:
@@ -166,6 +223,10 @@ def test_no_certificate_comes_of_an_order_that_is_not_valid(case: Case) -> None:
 def test_killed_anywhere_an_order_ends_with_one_certificate(case: Case, point: str, tmp_path: Path) -> None:
     if isinstance(case.issuer, LocalCa) and point.startswith("challenge."):
         point = "order.finalized:1"  # it asks for no proof, so there is nothing to be killed in before
+    if isinstance(case.issuer, VaultPki):
+        point = {"challenge.published": "request.sending", "challenge.answered": "request.signed"}.get(
+            point, point
+        )
     names, beat = names_of_ones_own(), Beats()
     csr, url = request(names), case.issuer.place_order(names).url
     killed_at(point, tmp_path, case.program + _steps(url, csr))
@@ -174,6 +235,25 @@ def test_killed_anywhere_an_order_ends_with_one_certificate(case: Case, point: s
     issuer.finalize(url, csr, beat)
     assert set(X509Reader().read(issuer.certificate(url)).names) == set(names)
     assert case.issued(url) == 1
+
+
+def test_a_revocation_may_be_asked_for_again_and_by_another_process(case: Case) -> None:
+    names, beat = names_of_ones_own(), Beats()
+    url = case.issuer.place_order(names).url
+    case.issuer.prove_control(url, beat)
+    case.issuer.finalize(url, request(names), beat)
+    chain = case.issuer.certificate(url)
+    assert not case.revoked(chain)
+    case.issuer.revoke(chain, RevocationReason.SUPERSEDED)
+    assert case.revoked(chain)
+    case.issuer.revoke(chain, RevocationReason.SUPERSEDED)
+    case.again().revoke(chain, RevocationReason.KEY_COMPROMISE)
+    assert case.revoked(chain)
+
+
+def test_what_is_no_certificate_is_not_revoked(case: Case) -> None:
+    with pytest.raises(CaRefused):
+        case.issuer.revoke(b"no certificate", RevocationReason.UNSPECIFIED)
 
 
 def _steps(url: str, csr: bytes) -> str:
