@@ -12,7 +12,7 @@ from activities.certificates.steps import Steps, issued_by, order_of
 from rules import certificates as rules
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
-from schemas.errors import CertificateRejected
+from schemas.errors import CertificateRejected, NotAuthorized
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 
@@ -22,7 +22,8 @@ class IssuingActivities(Steps):
     @beats
     def make_key(self, step: StepInput) -> Done:
         """Make the new key where it will stay, and the request that it signs."""
-        plan, settings = self._plan(step.operation), self._settings(step.certificate)
+        plan = self._plan(step.operation)
+        settings = self._settings(plan.certificate)
 
         def effect() -> dict[str, JsonValue]:
             key_id = _key_id(step)
@@ -40,6 +41,8 @@ class IssuingActivities(Steps):
     def place_order(self, step: StepInput) -> Done:
         """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect."""
         plan = self._plan(step.operation)
+        if step.issuer not in plan.issuers:
+            raise NotAuthorized(f"The operation on {plan.certificate} does not order from {step.issuer}.")
         facts: dict[str, JsonValue] = {"issuer": step.issuer, "names": list(plan.names)}
 
         def effect() -> dict[str, JsonValue]:

@@ -13,7 +13,14 @@ from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, StepInput, Undo, UndoPlan
-from schemas.errors import EvidenceUnavailable, Fenced, RedoubtError, UnknownSubject, VerificationFailed
+from schemas.errors import (
+    EvidenceUnavailable,
+    Fenced,
+    NotAuthorized,
+    RedoubtError,
+    UnknownSubject,
+    VerificationFailed,
+)
 from schemas.evidence import Event
 from schemas.settings.targets import TargetSettings
 
@@ -174,7 +181,7 @@ class SwitchingActivities(Steps):
         """Delete versions that nobody needs, and let the next operation on this certificate begin."""
         plan = self._plan(close.operation)
         epoch = UNDOING if close.outcome == "undone" else FORWARD
-        for target in self._settings(close.certificate).targets:
+        for target in self._settings(plan.certificate).targets:
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
@@ -210,7 +217,13 @@ class SwitchingActivities(Steps):
         self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
 
     def _target(self, step: StepInput) -> TargetSettings | None:
-        """None if the target was taken out of the settings since the operation was planned."""
+        """None if the target was taken out of the settings since the operation was planned.
+
+        An operation has authority over its own certificate and the targets of its plan, whatever a step names.
+        """
+        plan = self._plan(step.operation)
+        if step.certificate != plan.certificate or step.target not in plan.targets:
+            raise NotAuthorized(f"The operation on {plan.certificate} does not reach {step.target}.")
         targets = self._settings(step.certificate).targets
         return next((target for target in targets if target.name == step.target), None)
 

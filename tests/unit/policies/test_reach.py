@@ -1,0 +1,51 @@
+"""An operation reaches its own certificate, its plan's targets and its plan's issuers, whatever a step names."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.certificates.issuing import IssuingActivities
+from activities.certificates.switching import SwitchingActivities
+from schemas.certificates import StepInput
+from schemas.errors import NotAuthorized
+from store import Operation
+from tests.integration.workflows.stand_ins import plan
+
+OWN = StepInput(operation="op-1", certificate="www", group="shared", target="web-1", issuer="one")
+
+
+def around() -> Any:
+    """The records with one open operation on `www`, and an inventory in which `db` has a target too."""
+    opened = Operation(
+        operation="op-1",
+        kind="CertificateRenewal",
+        subject="www",
+        workflow_id="certificate-renewal/www",
+        correlation_id="",
+        state=plan().model_dump(mode="json"),
+        undoing=False,
+        closed=None,
+    )
+    target, strange = SimpleNamespace(name="web-1"), SimpleNamespace(name="db-1")
+    inventory = {"www": SimpleNamespace(targets=(target, strange)), "db": SimpleNamespace(targets=(strange,))}
+    return SimpleNamespace(inventory=inventory, journal=SimpleNamespace(operation=lambda _: opened))
+
+
+@pytest.mark.parametrize("other", [{"certificate": "db", "target": "db-1"}, {"target": "db-1"}])
+def test_a_step_reaches_no_target_outside_its_operations_plan(other: dict[str, str]) -> None:
+    steps = SwitchingActivities(around())
+    found = steps._target(OWN)
+    assert found is not None
+    assert found.name == "web-1"
+    for step in (steps.stage, steps.switch, steps.verify, steps.restore):
+        with pytest.raises(NotAuthorized, match="does not reach"):
+            ActivityEnvironment().run(step, OWN.model_copy(update=other))
+
+
+def test_a_step_orders_from_no_issuer_outside_its_operations_plan() -> None:
+    with pytest.raises(NotAuthorized, match="does not order"):
+        ActivityEnvironment().run(
+            IssuingActivities(around()).place_order, OWN.model_copy(update={"issuer": "three"})
+        )
