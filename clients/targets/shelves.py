@@ -17,8 +17,8 @@ FENCE = "fence"
 class Document(Contract):
     certificate: str = ""
     """PEM, leaf first; empty where there is none."""
-    private_key: str = ""
-    """PKCS#8 PEM; empty where there is none."""
+    private_key: str = Field(default="", repr=False)
+    """PKCS#8 PEM; empty where there is none. No text of this document shows it."""
     marks: dict[str, str] = Field(default_factory=dict)
     """What we note about it; empty: it was not written by us."""
 

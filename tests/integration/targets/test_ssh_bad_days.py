@@ -140,9 +140,11 @@ def test_a_reload_that_hangs_there_is_killed_and_told(sshd: Sshd, tmp_path: Path
     ):
         target.switch(version, going(1))
     (tmp_path / "hang").unlink()
-    target.switch_back(None, undoing(1))
-    assert target.current() is None
     target.close()
+    patient = with_program_over_ssh(tmp_path, sshd.login())
+    patient.switch_back(None, undoing(1))
+    assert patient.current() is None
+    patient.close()
 
 
 def test_a_lock_that_another_holds_is_waited_for_and_then_named(sshd: Sshd, tmp_path: Path) -> None:

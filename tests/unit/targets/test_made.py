@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from clients.settings.samples import COMPLETE
 from clients.targets.files import FilesTarget
 from clients.targets.secret import SecretTarget
+from clients.targets.shelves import Document, Kept
 from clients.targets.ssh_files import SshFilesTarget
 from schemas.settings.targets import TargetSettings
 from workers.targets import made
@@ -18,6 +19,13 @@ CLIENTS = {
     "vault-kv": SecretTarget,
     "kubernetes-secret": SecretTarget,
 }
+
+
+def test_no_text_of_a_document_shows_its_private_key() -> None:
+    document = Document(certificate="shown", private_key="canary-77d0")
+    kept = Kept(document=document, revision="1", made_at="")
+    assert "shown" in repr(kept)
+    assert "canary" not in f"{document} {document!r} {kept} {kept!r}"
 
 
 class Nowhere:
