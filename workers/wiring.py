@@ -212,7 +212,6 @@ class Wiring:
             gate=self.authority().gate(),
             signed=self.authority().signed,
             approvals=self.approval_gate(),
-            revocations=self.revocations(),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 
