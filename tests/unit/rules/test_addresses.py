@@ -110,7 +110,7 @@ def test_where_a_url_leads(url: str, place: Place) -> None:
         "https:///path",
         "https://",
         "https://user@ca.example.com/",
-        "https://user:word@ca.example.com/",
+        "https://user:word@ca.example.com/",  # pragma: allowlist secret
         "https://ca.example.com\\@127.0.0.1/",
         "https://ca.example.com\t/",
         "https://ca.example.com/\r\nHost: x",
