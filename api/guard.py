@@ -71,7 +71,10 @@ def check_origin(method: str, headers: Headers, origins: Collection[str]) -> Non
     """Programs send no Origin, browsers always do with what crosses origins: theirs must be the Web UI's."""
     origin = headers.get("origin")
     if origin is not None and origin not in origins:
-        raise Refused(HTTPStatus.FORBIDDEN, "This origin is not served; see codec_server.allowed_origins.")
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "This origin is not served; for the codec server see codec_server.allowed_origins.",
+        )
     if method != "OPTIONS" or "access-control-request-method" not in headers:
         return
     asked = {name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")}

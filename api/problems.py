@@ -22,6 +22,13 @@ _STATUS: Final = {
     Category.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+_STATUS_OF_CODE: Final = {
+    "NotAuthenticated": HTTPStatus.UNAUTHORIZED,
+    "UnknownSubject": HTTPStatus.NOT_FOUND,
+    "UnknownWorkflowType": HTTPStatus.NOT_FOUND,
+}
+"""Where the category is not enough."""
+
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """A refusal that HTTP has a status for."""
@@ -54,15 +61,18 @@ def _plain(
 
 
 def _of_catalogue(error: RedoubtError, correlation_id: str) -> JSONResponse:
+    status = _STATUS_OF_CODE.get(error.code, _STATUS[error.type.category])
     content = {
         "type": f"urn:redoubt:error:{error.code}",
         "title": error.type.meaning,
-        "status": _STATUS[error.type.category].value,
+        "status": status.value,
         "detail": error.detail,
         "what_to_do": error.type.what_to_do,
     }
-    wait = None if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
-    return _answer(content, wait, correlation_id)
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    return _answer(content, headers, correlation_id)
 
 
 def _answer(

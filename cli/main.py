@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "policy": ("cli.policy:app", "Who may do what: check, test, sign and apply the policy file."),
     "store": ("cli.store:app", "Bring the records' schema up to date."),
     "codec": ("cli.codec:app", "The keys that payloads are encrypted with."),
+    "api": ("cli.api:app", "Serve the HTTP API, and make keys for it."),
     "codec-server": ("cli.codec_server:app", "Encode and decode payloads for the Web UI."),
     "workers": ("cli.workers:app", "Run worker pools."),
     "config": ("cli.config:app", "Explain, check and show the settings."),

@@ -7,21 +7,22 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from cli.cluster import PATIENCE, Cluster, on_cluster, speaking
+from cli.cluster import PATIENCE, Cluster, kind_of, on_cluster, speaking
 from cli.failures import adopt
 from cli.following import Seen, follow, look
 from cli.listing import Filter, listed
 from cli.output import ExitCode, Format, Output, lines, record, say, table
 from cli.signing import As, Key, signer_of, who_signs
-from cli.types import named, read_input
+from cli.types import read_input
 from clients.identities.requesting import signed_request
 from clients.temporal.requests import presenting
+from rules.inputs import named
 from rules.requests import Facing, input_digest
 from schemas.catalogue import WorkflowType
-from schemas.contract import WorkflowInput
+from schemas.contract import Contract, WorkflowInput
 from schemas.errors import AlreadyRunning, DependencyUnavailable, NotNow
 from schemas.principals import Act, Principal
-from schemas.runs import Steer, Steered
+from schemas.runs import Steer
 from workflows.failures import words_of
 
 _COLUMNS: Final = ("workflow_id", "state", "phase", "subject", "started", "closed")
@@ -47,7 +48,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     value = read_input(found, given)
 
     async def talk(cluster: Cluster) -> ExitCode:
-        started = await _start(cluster, found, value, who_signs(cluster.settings, as_, key))
+        started = await begin(cluster, found, value, who_signs(cluster.settings, as_, key))
         record(started, output)
         return (
             await _watch(cluster, started["workflow_id"], started["run_id"], output) if wait else ExitCode.OK
@@ -56,7 +57,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     _leave(on_cluster(talk))
 
 
-async def _start(
+async def begin(
     cluster: Cluster, kind: WorkflowType, value: WorkflowInput, who: tuple[Principal, str] | None
 ) -> dict[str, str]:
     client, workflow_id = await cluster.client(kind.capability), kind.workflow_id(value)
@@ -161,21 +162,36 @@ def _steer(verb: str, workflow_id: str, reason: str, output: Format) -> None:
     if not 1 <= len(reason) <= 500:  # noqa: PLR2004  # as schemas.runs.Steer has it
         raise typer.BadParameter("a reason has 1 to 500 characters", param_hint="--reason")
 
-    async def talk(cluster: Cluster) -> Steered:
-        handle = await cluster.handle(workflow_id)
-        try:
-            with speaking(f"An open run {workflow_id}"):
-                steered: Steered = await handle.execute_update(
-                    verb, Steer(reason=reason), result_type=Steered, rpc_timeout=PATIENCE
-                )
-        except WorkflowUpdateFailedError as refused:
-            raise NotNow(words_of(refused.cause)) from None
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise DependencyUnavailable(f"No worker answered for {workflow_id} in time.") from None
-        return steered
+    async def talk(cluster: Cluster) -> dict[str, Any]:
+        return await update(cluster, workflow_id, Act(verb), Steer(reason=reason), None)
 
-    answer = on_cluster(talk)
-    record({"workflow_id": workflow_id, **answer.model_dump()}, output)
+    record({"workflow_id": workflow_id, **on_cluster(talk)}, output)
+
+
+async def update(
+    cluster: Cluster, workflow_id: str, act: Act, given: Contract, who: tuple[Principal, str] | None
+) -> dict[str, Any]:
+    """Tell an open run, signed for `who`; what it answers. Raises `NotNow`, `DependencyUnavailable`."""
+    handle, kind = await cluster.handle(workflow_id), kind_of(workflow_id)
+    facing = Facing(
+        installation=cluster.settings.installation,
+        namespace=cluster.settings.temporal.namespace_of(kind.capability if kind else ""),
+        act=act,
+        workflow_type=kind.name if kind else "",
+        workflow_id=workflow_id,
+        input_sha256=input_digest(given),
+    )
+    request = None if who is None else signed_request(signer_of(cluster.wiring, who[1]), who[0], facing)
+    try:
+        with speaking(f"An open run {workflow_id}"), presenting(request):
+            answer: dict[str, Any] = await handle.execute_update(
+                act.value, given, result_type=dict, rpc_timeout=PATIENCE
+            )
+    except WorkflowUpdateFailedError as refused:
+        raise NotNow(words_of(refused.cause)) from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise DependencyUnavailable(f"No worker answered for {workflow_id} in time.") from None
+    return answer
 
 
 def _show(seen: Seen, output: Format) -> None:

@@ -27,7 +27,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.cluster import PATIENCE, Cluster, speaking
-from cli.types import named, validated
+from rules.inputs import named, validated
 from schemas.catalogue import WorkflowType
 from schemas.contract import WorkflowInput
 from schemas.settings.processes import ScheduleSettings

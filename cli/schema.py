@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import typer
 
 from cli.output import Format, Output, document, put, say, table
-from cli.types import named
+from rules.inputs import named
 from schemas.catalogue import WORKFLOW_TYPES, WorkflowType
 from schemas.settings.temporal import TemporalSettings
 

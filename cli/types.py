@@ -1,42 +1,23 @@
-"""Workflow types as people name them, and what they type in: validated before anything is sent."""
+"""What people give to a command as input: from a file or stdin, validated before anything is sent."""
 
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
 
-from schemas.catalogue import WORKFLOW_TYPES, WorkflowType
+from rules.inputs import validated
+from schemas.catalogue import WorkflowType
 from schemas.contract import WorkflowInput
-from schemas.errors import InvalidInput, UnknownWorkflowType
+from schemas.errors import InvalidInput
 
 MAX_INPUT_BYTES: Final = 256 * 1024
 """Payloads stay under 256 KiB (conventions of the design)."""
 
 
-def named(kind: str) -> WorkflowType:
-    if kind in WORKFLOW_TYPES:
-        return WORKFLOW_TYPES[kind]
-    close = get_close_matches(kind, WORKFLOW_TYPES, n=1, cutoff=0.4)
-    nearest = f" Did you mean {close[0]!r}?" if close else ""
-    raise UnknownWorkflowType(f"There is no workflow type {kind!r}.{nearest}")
-
-
 def read_input(kind: WorkflowType, source: str) -> WorkflowInput:
     """JSON or YAML from a file, or `-` for stdin."""
     return validated(kind, _parsed(_text(source)), "the input")
-
-
-def validated(kind: WorkflowType, given: Any, where: str) -> WorkflowInput:
-    """Every fault is named at once, and no value is echoed."""
-    try:
-        return kind.takes.model_validate(given)
-    except ValidationError as refused:
-        errors = refused.errors(include_input=False, include_url=False)
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or where}: {one['msg']}" for one in errors)
-        raise InvalidInput(f"{kind.name} does not take {where}: {faults}.") from None
 
 
 def _text(source: str) -> bytes:

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cli.output import ExitCode
-from cli.types import MAX_INPUT_BYTES, named, read_input
+from cli.types import MAX_INPUT_BYTES, read_input
+from rules.inputs import named
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import InvalidInput, UnknownWorkflowType
 from tests.unit.cli.conftest import Redoubt

@@ -1,0 +1,93 @@
+"""The HTTP API as an ASGI application: its routes, their description, and problem details for whatever is refused.
+
+The description (`/v1/openapi.json`), /livez and /readyz are open; everything else stands behind `api.authentication`.
+No browser's page may call it: every Origin is refused.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from api import openapi
+from api.authentication import Door
+from api.guard import Guard
+from api.problems import Refused, problem
+from api.runs import RunRoutes, Runs
+from rules.inputs import named
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.errors import RedoubtError
+from schemas.policies import Decision
+from schemas.principals import Act
+
+Ready = Callable[[], Awaitable[dict[str, str]]]
+
+
+def create_app(door: Door, runs: Runs, ready: Ready) -> Guard:
+    app = FastAPI(title="Redoubt", version="1", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
+    routes, types = RunRoutes(door, runs), _TypeRoutes(door)
+
+    def add(method: str, path: str, endpoint: Callable[..., Any], extra: dict[str, Any]) -> None:
+        status = next(int(code) for code in extra["responses"] if code.startswith("2"))
+        app.add_api_route(
+            path, endpoint, methods=[method], status_code=status, response_model=None, openapi_extra=extra
+        )
+
+    add("POST", "/v1/runs", routes.start, openapi.START)
+    add("GET", "/v1/runs", routes.listed, openapi.LIST)
+    add("POST", "/v1/runs/{workflow_id:path}/updates/{name}", routes.update, openapi.UPDATE)
+    add("GET", "/v1/runs/{workflow_id:path}", routes.status, openapi.STATUS)
+    add("GET", "/v1/types", types.listed, openapi.TYPES)
+    add("GET", "/v1/types/{type}/schema", types.schema, openapi.SCHEMA)
+    app.add_api_route("/livez", _livez, methods=["GET"], response_model=None)
+    app.add_api_route("/readyz", _readyz(ready), methods=["GET"], response_model=None)
+    for kind in (Refused, RedoubtError, HTTPException, Exception):
+        app.add_exception_handler(kind, _on_error)
+    return Guard(app, ())
+
+
+class _TypeRoutes:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def listed(self, request: Request) -> Response:
+        """The workflow types."""
+        await self._known(request)
+        rows = [
+            {"type": kind.name, "capability": kind.capability, "summary": kind.summary}
+            for kind in WORKFLOW_TYPES.values()
+        ]
+        return JSONResponse({"types": rows})
+
+    async def schema(self, request: Request) -> Response:
+        """What a workflow type takes, as JSON Schema with an example."""
+        await self._known(request)
+        kind = named(request.path_params["type"])
+        return JSONResponse({**kind.takes.model_json_schema(), "examples": [kind.takes.example]})
+
+    async def _known(self, request: Request) -> None:
+        """Whoever the policy names: types are no secret, and no subject's."""
+        caller = await self._door.caller(request, Act.READ)
+        decision = Decision(yes=True, why="the policy names them")
+        await self._door.settle(request, caller, Act.READ, "types", decision)
+
+
+async def _livez() -> Response:
+    return JSONResponse({"alive": True})
+
+
+def _readyz(ready: Ready) -> Callable[[], Awaitable[Response]]:
+    async def readyz() -> Response:
+        checks = await ready()
+        passed = all(outcome == "ok" for outcome in checks.values())
+        status = HTTPStatus.OK if passed else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"ready": passed, "checks": checks}, status)
+
+    return readyz
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return problem(error, request.state.correlation_id)
