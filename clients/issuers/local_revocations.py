@@ -3,7 +3,7 @@
 - A revocation is a file that is written once; the list is made anew from all of them. Killed between the two, the
   next attempt finds its certificate missing in the list and makes it.
 - The list is replaced by a rename, so whoever serves the file serves a whole one.
-- Its number is the time, or one more than the last number: it grows, also where the list was lost, unless lists had been
+- Its number is the time, or one more than the last number: it grows, also where the list was lost, unless lists were
   made faster than one a second.
 - A list is made anew when half of its life is over. Who lets it run out leaves its readers without an answer.
 """
