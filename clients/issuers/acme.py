@@ -48,7 +48,7 @@ _NOT_REPLACED = {"alreadyReplaced", "malformed", "unauthorized"}
 
 
 class AcmeIssuer:
-    """The ports `Issuer`, `SuggestsRenewal` and `Rehearses`."""
+    """The ports `Issuer`, `SuggestsRenewal`, `Rehearses` and `ChangesAccountKey`."""
 
     def __init__(  # noqa: PLR0913 - the settings, and the secrets that they name
         self,
