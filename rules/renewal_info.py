@@ -5,6 +5,8 @@ Invariants:
   and every sweep picks the same without storing it, and many certificates spread evenly over one window.
 - A moment in the past, so also a window in the past, means now. The CA may so bring a renewal forward as far as it
   likes: that is how it says that a certificate will be revoked.
+- A window that is still open and began before the certificate did was made for longer lifetimes (24 hours wide, for one
+  that lives an hour): its end counts, or our own moment if that comes first. Else a CA could have it renewed for ever.
 - The CA may put a renewal off, but by no more than half of the time that our own policy leaves before the end.
 - Without a window our own policy counts, and the words say why.
 """
@@ -47,6 +49,8 @@ def advised(
         return Advice(now >= own, own, f"{unknown}, so by our own policy from {_day(own)}")
     latest = own + (held.not_after - own) / 2
     moment = moment_in(window, held.fingerprint)
+    if window.start < held.not_before and window.end > now:
+        moment = min(own, window.end)
     if moment > latest:
         return Advice(
             now >= latest, latest, f"from {_day(latest)}: the CA's {_day(moment)} is too near to its end"

@@ -212,6 +212,8 @@ class Wiring:
             gate=self.authority().gate(),
             signed=self.authority().signed,
             approvals=self.approval_gate(),
+            revocations=self.revocations(),
+            distrusted=frozenset(self.settings.distrusted_issuers),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 

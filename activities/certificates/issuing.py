@@ -8,21 +8,23 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.steps import Steps, issued_by, order_of
+from activities.certificates.issued import KnownCertificates
+from activities.certificates.steps import issued_by, order_of
+from clients.issuers import Order, SuggestsRenewal
 from rules import certificates as rules
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
-from schemas.errors import CertificateRejected, NotAuthorized
+from schemas.errors import CertificateRejected
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 
 
-class IssuingActivities(Steps):
+class IssuingActivities(KnownCertificates):
     @activity.defn
     @beats
     def make_key(self, step: StepInput) -> Done:
         """Make the new key where it will stay, and the request that it signs."""
-        plan = self._plan(step.operation)
+        plan = self._planned(step)
         settings = self._settings(plan.certificate)
 
         def effect() -> dict[str, JsonValue]:
@@ -40,19 +42,29 @@ class IssuingActivities(Steps):
     @beats
     def place_order(self, step: StepInput) -> Done:
         """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect."""
-        plan = self._plan(step.operation)
-        if step.issuer not in plan.issuers:
-            raise NotAuthorized(f"The operation on {plan.certificate} does not order from {step.issuer}.")
+        plan = self._planned(step)
         facts: dict[str, JsonValue] = {"issuer": step.issuer, "names": list(plan.names)}
 
         def effect() -> dict[str, JsonValue]:
-            return {"url": self._around.issuer(step.issuer).place_order(plan.names).url}
+            placed = self._placed(plan, step)
+            return {"url": placed.url, "replaces": placed.replaces}
 
         result = self._once(
             step.operation, f"order/{order_of(step)}", Event.CERTIFICATE_ORDERED, facts, effect
         )
         reached("order.stored")
         return Done(words=str(result["url"]))
+
+    def _placed(self, plan: RenewalPlan, step: StepInput) -> Order:
+        """Tell the CA which certificate is replaced, where it was this CA's; another CA can't be told (RFC 9773)."""
+        issuer = self._around.issuer(step.issuer)
+        group = next(one for one in plan.groups if one.name == step.group)
+        previous = {plan.previous.get(name) for name in group.targets}
+        if isinstance(issuer, SuggestsRenewal):
+            for known in self._issued_before(plan.certificate):
+                if known.issuer == step.issuer and known.facts.fingerprint in previous:
+                    return issuer.place_replacement(plan.names, known.chain)
+        return issuer.place_order(plan.names)
 
     @activity.defn
     @beats
@@ -84,7 +96,7 @@ class IssuingActivities(Steps):
     @beats
     def collect_certificate(self, step: StepInput) -> IssuedCertificate:
         """Fetch what the CA issued and check it before it goes anywhere."""
-        plan, url = self._plan(step.operation), self._order_url(step)
+        plan, url = self._planned(step), self._order_url(step)
 
         def effect() -> dict[str, JsonValue]:
             issuer = self._around.issuer(step.issuer)

@@ -8,7 +8,9 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.drift import drifted
-from activities.certificates.steps import KIND, Steps, plan_of
+from activities.certificates.issued import KnownCertificates
+from activities.certificates.sensing import heard
+from activities.certificates.steps import KIND, plan_of
 from rules import certificates as rules
 from rules.waves import waves
 from schemas.catalogue import WORKFLOW_TYPES
@@ -21,7 +23,7 @@ from schemas.certificates import (
     SweepDecision,
     SweepFindings,
 )
-from schemas.errors import InvalidInput, RedoubtError
+from schemas.errors import InvalidInput, InvalidSettings, RedoubtError
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.certificates import CertificateSettings
 
@@ -31,7 +33,7 @@ LARGEST_SWEEP = 250
 """Renewals that one sweep starts: with their signed requests they stay below 256 KiB in one payload."""
 
 
-class PlanningActivities(Steps):
+class PlanningActivities(KnownCertificates):
     @activity.defn
     @beats
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
@@ -46,7 +48,7 @@ class PlanningActivities(Steps):
             return self._asking(plan_of(left).model_copy(update={"settled": self._settled(left.operation)}))
         held = {target.name: self._held(target) for target in settings.targets}
         decision = self._due(given.certificate, settings, held.values(), datetime.now(UTC))
-        plan = _planned(given, settings, held, decision)
+        plan = _planned(given, settings, held, decision, self._trusted(given.certificate, settings))
         if not plan.due:
             return plan
         for issuer in plan.issuers:
@@ -55,6 +57,12 @@ class PlanningActivities(Steps):
         opened = self._open(plan)
         self._around.gate.record(opened.operation, authority)
         return self._asking(opened)
+
+    def _trusted(self, certificate: str, settings: CertificateSettings) -> tuple[str, ...]:
+        issuers = tuple(name for name in settings.issuers if name not in self._around.distrusted)
+        if not issuers:
+            raise InvalidSettings(f"certificates.{certificate}.issuers names none that is not distrusted.")
+        return issuers
 
     def _asking(self, plan: RenewalPlan) -> RenewalPlan:
         """The plan with what is no part of it: whether the policy asks for its approval now."""
@@ -121,10 +129,14 @@ class PlanningActivities(Steps):
     def _due(
         self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
     ) -> SweepDecision:
-        """Due by its dates, or because someone has changed it on a target."""
-        decision = rules.due(name, held, settings.renew, now)
+        """Due by its dates, or because someone has changed it on a target, or because a CA says so."""
+        facts = list(held)
+        decision = rules.due(name, facts, settings.renew, now)
         words = drifted(self._around.journal, self._around.target, name, settings)
-        return decision if words is None else decision.model_copy(update={"due": True, "why": words})
+        if words is not None:
+            return decision.model_copy(update={"due": True, "why": words})
+        issued = self._issued_before(name)
+        return heard(self._around, issued, facts, policy=settings.renew, decision=decision, now=now)
 
     def _signed(self, decision: SweepDecision) -> SweepDecision:
         return decision.model_copy(update={"request": self._around.signed(KIND, decision.renewal)})
@@ -162,6 +174,7 @@ def _planned(
     settings: CertificateSettings,
     held: Mapping[str, CertificateFacts | None],
     decision: SweepDecision,
+    issuers: tuple[str, ...],
 ) -> RenewalPlan:
     names = tuple(held)
     own_keys = settings.key.holder == "target"
@@ -174,7 +187,7 @@ def _planned(
         operation="",
         certificate=given.certificate,
         names=settings.names,
-        issuers=settings.issuers,
+        issuers=issuers,
         key_holder=settings.key.holder,
         key_algorithm=settings.key.algorithm,
         groups=tuple(groups),

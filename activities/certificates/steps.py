@@ -18,11 +18,12 @@ from clients.certificates import CertificateReader
 from clients.issuers import Issuer
 from clients.keystores import KeyStore
 from clients.probes import Prober
+from clients.revocation import Revocations
 from clients.targets import Target
 from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import WorkflowInput
-from schemas.errors import CertificateRejected, IntentNotLogged, UnknownSubject
+from schemas.errors import CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
 from schemas.evidence import Event
 from schemas.principals import SignedRequest
 from schemas.settings.certificates import CertificateSettings
@@ -49,9 +50,12 @@ class Surroundings:
     target: Callable[[TargetSettings], Target]
     gate: Gate
     approvals: ApprovalGate
+    revocations: Revocations
     signed: Callable[[str, WorkflowInput], SignedRequest | None]
     """The service's own request to start a workflow type; None where it has no key."""
     service: str = "service:certificates"
+    distrusted: frozenset[str] = frozenset()
+    """Issuers that are not to be used any more, and whose certificates are to be replaced."""
     measures: Measures = field(default_factory=Measures)
 
 
@@ -123,6 +127,23 @@ class Steps:
 
     def _plan(self, operation: str) -> RenewalPlan:
         return plan_of(self._around.journal.operation(operation))
+
+    def _planned(self, step: StepInput) -> RenewalPlan:
+        """The plan of the step's operation, which reaches its own certificate, targets and issuers and no others.
+
+        Whoever may write to Temporal can name any; so what a step names is held against the plan before it is used.
+        """
+        plan = self._plan(step.operation)
+        group = next((one for one in plan.groups if one.name == step.group), None)
+        fits = (
+            step.certificate == plan.certificate
+            and group is not None
+            and (not step.target or step.target in group.targets)
+            and (not step.issuer or step.issuer in plan.issuers)
+        )
+        if not fits:
+            raise NotAuthorized(f"The operation on {plan.certificate} does not reach what this step names.")
+        return plan
 
     def _held(self, settings: TargetSettings) -> CertificateFacts | None:
         """What a target holds now."""

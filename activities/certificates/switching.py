@@ -16,7 +16,6 @@ from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, Ste
 from schemas.errors import (
     EvidenceUnavailable,
     Fenced,
-    NotAuthorized,
     RedoubtError,
     UnknownSubject,
     VerificationFailed,
@@ -47,7 +46,7 @@ class SwitchingActivities(Steps):
     @beats
     def switch(self, step: StepInput) -> Done:
         """Make the new version current on this target, in one atomic step, and have its service read it."""
-        settings, plan, bundle = self._existing(step), self._plan(step.operation), self._bundle(step)
+        settings, plan, bundle = self._existing(step), self._planned(step), self._bundle(step)
         fence = Fence(operation=step.operation, epoch=FORWARD)
 
         def effect() -> dict[str, JsonValue]:
@@ -157,7 +156,7 @@ class SwitchingActivities(Steps):
     @beats
     def restore(self, step: StepInput) -> Done:
         """Put the certificate that this target had back, and see that it is served again."""
-        settings, previous = self._target(step), self._plan(step.operation).previous.get(step.target)
+        settings, previous = self._target(step), self._planned(step).previous.get(step.target)
         fence = Fence(operation=step.operation, epoch=UNDOING)
 
         def effect() -> dict[str, JsonValue]:
@@ -185,16 +184,16 @@ class SwitchingActivities(Steps):
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
-        self._measure(close)
+        self._measure(plan.certificate, close.outcome)
         return Done()
 
-    def _measure(self, close: Close) -> None:
+    def _measure(self, certificate: str, outcome: str) -> None:
         """What the targets hold at the end, and not before: an undo would leave the measure of a lost certificate."""
-        settings, measures = self._settings(close.certificate), self._around.measures
-        measures.closed(close.certificate, close.outcome)
+        settings, measures = self._settings(certificate), self._around.measures
+        measures.closed(certificate, outcome)
         for target in settings.targets:
             with contextlib.suppress(RedoubtError):  # one that can't be reached is measured by the next sweep
-                measures.held(close.certificate, {target.name: self._held(target)}, settings.renew)
+                measures.held(certificate, {target.name: self._held(target)}, settings.renew)
 
     def _retire(self, target: TargetSettings, plan: RenewalPlan, fence: Fence) -> None:
         """Tidy up; a target that can't be reached now is tidied by the next renewal."""
@@ -217,14 +216,8 @@ class SwitchingActivities(Steps):
         self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
 
     def _target(self, step: StepInput) -> TargetSettings | None:
-        """None if the target was taken out of the settings since the operation was planned.
-
-        An operation has authority over its own certificate and the targets of its plan, whatever a step names.
-        """
-        plan = self._plan(step.operation)
-        if step.certificate != plan.certificate or step.target not in plan.targets:
-            raise NotAuthorized(f"The operation on {plan.certificate} does not reach {step.target}.")
-        targets = self._settings(step.certificate).targets
+        """None if the target was taken out of the settings since the operation was planned."""
+        targets = self._settings(self._planned(step).certificate).targets
         return next((target for target in targets if target.name == step.target), None)
 
     def _existing(self, step: StepInput) -> TargetSettings:
@@ -234,7 +227,7 @@ class SwitchingActivities(Steps):
         return settings
 
     def _bundle(self, step: StepInput) -> Bundle:
-        plan = self._plan(step.operation)
+        plan = self._planned(step)
         issued = self._result(step.operation, issued_by(step))
         key_id = str(self._result(step.operation, f"key/{step.group}")["key_id"])
         uri = None

@@ -38,6 +38,10 @@ class Settings(Contract):
         default_factory=dict, description="Where private keys live."
     )
     issuers: dict[Name, IssuerSettings] = Field(default_factory=dict, description="Who issues certificates.")
+    distrusted_issuers: tuple[Name, ...] = Field(
+        default=(),
+        description="Issuers that are not used any more, and whose certificates each sweep replaces from another.",
+    )
     challenges: dict[Name, ChallengeSettings] = Field(
         default_factory=dict, description="How names are validated."
     )
@@ -74,9 +78,12 @@ class Settings(Contract):
                 known(f"issuers.{name}.challenge", issuer.challenge, self.challenges)
             elif isinstance(issuer, LocalIssuer):
                 known(f"issuers.{name}.key_store", issuer.key_store, self.key_stores)
+        used = {f"certificates.{name}.issuers": one.issuers for name, one in self.certificates.items()}
+        for where, issuers in {"distrusted_issuers": self.distrusted_issuers, **used}.items():
+            for issuer_name in issuers:
+                known(where, issuer_name, self.issuers)
         for name, certificate in self.certificates.items():
             for issuer_name in certificate.issuers:
-                known(f"certificates.{name}.issuers", issuer_name, self.issuers)
                 wrong += self._not_provable(name, certificate.names, issuer_name)
             if certificate.key.holder != "target":
                 known(f"certificates.{name}.key.holder", certificate.key.holder, self.key_stores)
