@@ -221,7 +221,7 @@ HostKeyRefused = _error(
     "HostKeyRefused",
     Category.PERMISSION,
     "A host showed another host key than the one that the settings pin, so nothing was sent to it.",
-    "Ask on that host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Pin its key as `host_key` only then.",
+    "Look on that host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); only then pin it as `host_key`.",
 )
 ReloadFailed = _error(
     "ReloadFailed",

@@ -42,7 +42,7 @@ class Shown(StrEnum):
 
     OIDC = "oidc"
     CLIENT_CERTIFICATE = "client-certificate"
-    API_KEY = "api-key"
+    API_KEY = "api-key"  # pragma: allowlist secret
     SIGNING_KEY = "signing-key"
     SERVICE = "service"
     UNKNOWN = "unknown"

@@ -4,7 +4,7 @@ Secrets stand here as references only (`schemas.references`). Paths are absolute
 of the settings file (resolved when it is loaded). Times are seconds unless a name says otherwise.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from pydantic import Field, model_validator
 
@@ -66,30 +66,32 @@ class Settings(Contract):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Settings":
-        wrong: list[str] = []
-
-        def known(where: str, name: str, among: Collection[str]) -> None:
-            if name not in among:
-                defined = ", ".join(among) or "none"
-                wrong.append(f"{where} names {name!r}, which is not defined; defined are: {defined}")
-
-        for name, issuer in self.issuers.items():
-            if isinstance(issuer, AcmeIssuer):
-                known(f"issuers.{name}.challenge", issuer.challenge, self.challenges)
-            elif isinstance(issuer, LocalIssuer):
-                known(f"issuers.{name}.key_store", issuer.key_store, self.key_stores)
-        used = {f"certificates.{name}.issuers": one.issuers for name, one in self.certificates.items()}
-        for where, issuers in {"distrusted_issuers": self.distrusted_issuers, **used}.items():
-            for issuer_name in issuers:
-                known(where, issuer_name, self.issuers)
+        wrong = [
+            f"{where} names {name!r}, which is not defined; defined are: {', '.join(among) or 'none'}"
+            for where, name, among in self._references()
+            if name not in among
+        ]
         for name, certificate in self.certificates.items():
             for issuer_name in certificate.issuers:
                 wrong += self._not_provable(name, certificate.names, issuer_name)
-            if certificate.key.holder != "target":
-                known(f"certificates.{name}.key.holder", certificate.key.holder, self.key_stores)
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+    def _references(self) -> Iterator[tuple[str, str, Collection[str]]]:
+        """Where a name is used, the name, and where it must be defined."""
+        for name, issuer in self.issuers.items():
+            if isinstance(issuer, AcmeIssuer):
+                yield f"issuers.{name}.challenge", issuer.challenge, self.challenges
+            elif isinstance(issuer, LocalIssuer):
+                yield f"issuers.{name}.key_store", issuer.key_store, self.key_stores
+        for name in self.distrusted_issuers:
+            yield "distrusted_issuers", name, self.issuers
+        for name, certificate in self.certificates.items():
+            for issuer_name in certificate.issuers:
+                yield f"certificates.{name}.issuers", issuer_name, self.issuers
+            if certificate.key.holder != "target":
+                yield f"certificates.{name}.key.holder", certificate.key.holder, self.key_stores
 
     def _not_provable(self, certificate: str, names: tuple[str, ...], issuer_name: str) -> list[str]:
         issuer = self.issuers.get(issuer_name)

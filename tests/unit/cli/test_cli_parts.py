@@ -28,7 +28,9 @@ from schemas.errors import (
 
 
 def test_a_filter_becomes_a_query_of_its_own_types_only() -> None:
-    assert Filter().query() == "WorkflowType IN ('CertificateRenewal', 'CertificateSweep')"
+    assert Filter().query() == (
+        "WorkflowType IN ('CertificateRenewal', 'CertificateSweep', 'CertificateRevocation')"
+    )
     assert Filter("CertificateSweep", "done", "all", running=True).query() == (
         "WorkflowType IN ('CertificateSweep') AND RedoubtPhase = 'done' AND RedoubtSubject = 'all' "
         "AND ExecutionStatus = 'Running'"

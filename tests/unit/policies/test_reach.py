@@ -33,7 +33,9 @@ def around() -> Any:
     return SimpleNamespace(inventory=inventory, journal=SimpleNamespace(operation=lambda _: opened))
 
 
-@pytest.mark.parametrize("other", [{"certificate": "db", "target": "db-1"}, {"target": "db-1"}, {"group": "other"}])
+@pytest.mark.parametrize(
+    "other", [{"certificate": "db", "target": "db-1"}, {"target": "db-1"}, {"group": "other"}]
+)
 def test_a_step_reaches_no_target_outside_its_operations_plan(other: dict[str, str]) -> None:
     steps = SwitchingActivities(around())
     found = steps._target(OWN)

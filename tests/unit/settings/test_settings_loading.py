@@ -6,6 +6,7 @@ import pytest
 
 from clients.settings import load, locate, origins
 from schemas.errors import InvalidSettings
+from schemas.settings.challenges import WebrootChallenge
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer
 from schemas.settings.key_stores import SoftwareStore
 
@@ -63,7 +64,9 @@ def test_relative_paths_and_references_are_resolved_against_the_file(file: Path)
     assert acme.account_key == "vault:kv/redoubt#account"
     assert acme.directory == "https://ca.example/dir"
     assert local.path == f"{file.parent}/ca"
-    assert settings.challenges["web"].webroot == f"{file.parent}/web root"
+    web = settings.challenges["web"]
+    assert isinstance(web, WebrootChallenge)
+    assert web.webroot == f"{file.parent}/web root"
 
 
 def test_other_databases_keep_their_url(tmp_path: Path) -> None:
