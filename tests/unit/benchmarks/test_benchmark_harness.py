@@ -160,7 +160,7 @@ def test_what_there_is_not_is_a_usage_error(run: Run, arguments: list[str]) -> N
 
 
 def test_the_benchmarks_are_found_and_the_harness_is_none_of_them() -> None:
-    assert harness.names() == ["platform"]
+    assert harness.names() == ["certificates", "platform"]
 
 
 def test_this_process_has_memory_and_one_that_is_gone_has_not() -> None:
