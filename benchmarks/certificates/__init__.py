@@ -1,10 +1,10 @@
 """`certificates`: renewals beside certbot and a bare loop, how they grow, and what visitors and clients notice."""
 
-from benchmarks.certificates import issuance, visitors
+from benchmarks.certificates import handshakes, issuance, visitors
 from benchmarks.figures import Benchmark
 
 BENCHMARK = Benchmark(
     name="certificates",
-    parts=(issuance.COMPARED, visitors.PART, issuance.GROWTH),
+    parts=(issuance.COMPARED, visitors.PART, handshakes.PART, issuance.GROWTH),
     main="issuance",
 )

@@ -80,9 +80,9 @@ def house(count: int, ca: Pebble, say: Say) -> Iterator[House]:
         front.start()
         ends.callback(front.stop)
         front.wait_until(partial(listening, front_port), 30, "listening")
-        _run(folder, "init", "--dir", str(folder))
+        redoubt_once(folder, "init", "--dir", str(folder))
         (folder / "redoubt.yaml").write_text(yaml.safe_dump(_settings(folder, ca, server, front_port, count)))
-        _run(folder, "store", "migrate")
+        redoubt_once(folder, "store", "migrate")
         workers = [_worker(folder, number) for number in range(WORKERS)]
         for worker in workers:
             ends.callback(worker.stop)
@@ -142,7 +142,7 @@ def _worker(folder: Path, number: int) -> Child:
     return child
 
 
-def _run(folder: Path, *words: str) -> None:
+def redoubt_once(folder: Path, *words: str) -> None:
     child = Child(
         words[0], [sys.executable, "-m", "cli.main", *words], folder / f"{words[0]}.log", _environment(folder)
     )
