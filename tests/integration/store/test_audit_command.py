@@ -41,7 +41,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def filled(settings: Path, capsys: pytest.CaptureFixture[str]) -> SqlJournal:
     assert run(["store", "migrate"]) == 0
-    assert "at version 0001" in capsys.readouterr().err
+    assert "The records' schema is at version" in capsys.readouterr().err
     engine = connect(f"sqlite:///{settings.parent}/records.sqlite")
     journal = SqlJournal(engine, Spool(settings.parent / "spool", b"k" * 32), "certificates")
     operation = journal.open(

@@ -65,7 +65,7 @@ def test_due_from_one_moment_on_and_never_later_than_half_of_our_own_margin(
     own = due_at(facts.not_before, facts.not_after, POLICY)
     assert advice.moment <= own + (facts.not_after - own) / 2 < facts.not_after
     wanted = moment_in(window, fingerprint)
-    if window.start < facts.not_before and window.end > now:
+    if window.start < facts.not_before + (facts.not_after - facts.not_before) * 0.1 and window.end > now:
         wanted = min(own, window.end)
     assert advice.moment == min(wanted, own + (facts.not_after - own) / 2)
 
@@ -74,7 +74,7 @@ def test_due_from_one_moment_on_and_never_later_than_half_of_our_own_margin(
 def test_a_window_wider_than_the_lifetime_does_not_renew_it_for_ever(fingerprint: str, share: float) -> None:
     facts = held(fingerprint, days=1 / 24)
     own = due_at(facts.not_before, facts.not_after, POLICY)
-    window = RenewalWindow(start=own - timedelta(days=1), end=own + timedelta(days=1))
+    window = RenewalWindow(start=max(facts.not_before, own - timedelta(days=1)), end=own + timedelta(days=1))
     now = facts.not_before + (facts.not_after - facts.not_before) * share
     assert advised(facts, POLICY, window, now).due == (now >= own)
 
