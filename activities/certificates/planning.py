@@ -47,7 +47,9 @@ class PlanningActivities(KnownCertificates):
                 self._around.gate.record(left.operation, authority)
             return self._asking(plan_of(left).model_copy(update={"settled": self._settled(left.operation)}))
         held = {target.name: self._held(target) for target in settings.targets}
-        decision = self._due(given.certificate, settings, held.values(), datetime.now(UTC))
+        # Who forces it need not wait for what targets and CAs say of the old one.
+        look = _by_dates if given.force else self._due
+        decision = look(given.certificate, settings, held.values(), datetime.now(UTC))
         plan = _planned(given, settings, held, decision, self._trusted(given.certificate, settings))
         if not plan.due:
             return plan
@@ -131,7 +133,7 @@ class PlanningActivities(KnownCertificates):
     ) -> SweepDecision:
         """Due by its dates, or because someone has changed it on a target, or because a CA says so."""
         facts = list(held)
-        decision = rules.due(name, facts, settings.renew, now)
+        decision = _by_dates(name, settings, facts, now)
         words = drifted(self._around.journal, self._around.target, name, settings)
         if words is not None:
             return decision.model_copy(update={"due": True, "why": words})
@@ -160,6 +162,12 @@ class PlanningActivities(KnownCertificates):
             },
         )
         self._around.journal.note(entry)
+
+
+def _by_dates(
+    name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
+) -> SweepDecision:
+    return rules.due(name, held, settings.renew, now)
 
 
 def _refuse_another_id(given: CertificateRenewalInput) -> None:

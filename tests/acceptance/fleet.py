@@ -88,6 +88,8 @@ class Fleet:
                     "targets": [self._target(name) for name in targets],
                     "waves": [1, 2],
                     "verify_timeout_s": 20.0,
+                    # Destroying waits for the log, and most tests run no sequencer.
+                    "after_grace": {"destroy_keys": False},
                     **certificate,
                 }
             },

@@ -73,6 +73,10 @@ class Chain:
         assert verified(self.fleet)["open_steps"] == []
 
 
+DESTROYING = {"after_grace": {"destroy_keys": True}}
+"""Settings of a certificate whose earlier keys are destroyed; a chain runs the sequencer for it."""
+
+
 def kill_all_along(chains: Sequence[Chain]) -> list[dict[str, Any]]:
     """Begin the renewals, kill along every chain, let new workers finish; how the runs ended."""
     for chain in chains:

@@ -11,7 +11,7 @@ import pytest
 
 from cli.dev.servers import Token
 from tests.acceptance.fleet import Fleet
-from tests.acceptance.killing import Chain, issue_first, kill_all_along
+from tests.acceptance.killing import DESTROYING, Chain, issue_first, kill_all_along
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("activities", "api", "cli", "clients", "rules", "schemas", "store", "workers", "workflows")
@@ -33,13 +33,21 @@ UNDONE = (
 PASSED_BY = {point.partition(":")[0] for point in (*FIRST, *SECOND, *THIRD, *UNDONE)}
 
 ELSEWHERE = {
+    "account.rolled": "redoubt certs account-rollover",
+    "account.rolling": "redoubt certs account-rollover",
     "approval.consumed": "a renewal that needs approval (test_approvals.py)",
     "approval.stored": "a renewal that needs approval (test_approvals.py)",
     "decode.recorded": "the codec server",
     "certificate.revoked": "a renewal that revokes the previous certificate, and CertificateRevocation",
+    "crl.writing": "the local CA's revocation",
+    "crl.written": "the local CA's revocation",
     "log.appended": "the sequencer",
     "log.signed": "the sequencer",
     "payload-key.made": "redoubt init, redoubt codec rotate",
+    "request.sending": "Vault PKI (tests/conformance/test_issuers.py)",
+    "request.signed": "Vault PKI (tests/conformance/test_issuers.py)",
+    "revocation.answered": "a revocation at ACME and Vault PKI",
+    "revocation.kept": "the local CA's revocation",
     "rotation.begun": "redoubt codec rotate",
     "secret.stored": "redoubt init",
     "settings.rendered": "redoubt init",
@@ -78,7 +86,7 @@ def test_a_worker_may_be_killed_at_every_point_of_a_renewal_and_of_its_undo(
     fleets: Callable[..., Fleet], softhsm: Token
 ) -> None:
     forward = [
-        Chain(fleets(token=softhsm).build(targets=("web-1", "web-2")), points)
+        Chain(fleets(token=softhsm).build(targets=("web-1", "web-2"), **DESTROYING), points)
         for points in (FIRST, SECOND, THIRD)
     ]
     keys_on_targets = fleets().build(targets=("web-1", "web-2"), target_patience_s=3, verify_timeout_s=2.0)

@@ -7,7 +7,7 @@ import pytest
 
 from cli.dev.servers import Token
 from tests.acceptance.fleet import Fleet
-from tests.acceptance.killing import Chain, issue_first, kill_all_along
+from tests.acceptance.killing import DESTROYING, Chain, issue_first, kill_all_along
 from tests.acceptance.test_kills import FIRST, SECOND, THIRD
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
@@ -73,7 +73,9 @@ def test_a_worker_is_killed_twice_at_each_point_of_a_chain(
     fleets: Callable[..., Fleet], softhsm: Token
 ) -> None:
     """Also where the second one finds what the first has left, and so does not come by there: at the next intent."""
-    chains = [Chain(fleets(token=softhsm).build(), _twice(points)) for points in (FIRST, SECOND, THIRD)]
+    chains = [
+        Chain(fleets(token=softhsm).build(**DESTROYING), _twice(points)) for points in (FIRST, SECOND, THIRD)
+    ]
     issue_first([chain.fleet for chain in chains])
     for chain, ended in zip(chains, kill_all_along(chains), strict=True):
         assert ended["state"] == "COMPLETED", (chain.points, ended)
