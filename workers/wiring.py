@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from workers.authority import Authority
 
 T = TypeVar("T")
-_LARGEST_LIST = 16 << 20
-"""Bytes of a revocation list."""
 
 
 class Wiring:
@@ -162,15 +160,11 @@ class Wiring:
         return self._once.get("egress", lambda: EgressClient(self.settings.egress.allow))
 
     def revocations(self) -> "Revocations":
-        from clients.egress import Request
         from clients.revocation.crl import RevocationLists
+        from workers.revocations import fetched
 
         def fetch(url: str) -> bytes:
-            return (
-                self.egress()
-                .send(Request(url=url, source="a certificate", plain=True, largest=_LARGEST_LIST))
-                .body
-            )
+            return fetched(url, self.settings.issuers, self.issuer, self.egress)
 
         return self._once.get("revocations", lambda: RevocationLists(fetch))
 
@@ -214,6 +208,9 @@ class Wiring:
             approvals=self.approval_gate(),
             revocations=self.revocations(),
             distrusted=frozenset(self.settings.distrusted_issuers),
+            list_keepers=tuple(
+                name for name, given in self.settings.issuers.items() if isinstance(given, LocalIssuer)
+            ),
             measures=Measures() if self.meter is None else Measures(self.meter),
         )
 

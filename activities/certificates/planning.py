@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.beating import beats
 from activities.certificates.drift import drifted
 from activities.certificates.issued import KnownCertificates
+from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, plan_of
 from rules import certificates as rules
@@ -88,6 +89,7 @@ class PlanningActivities(KnownCertificates):
     @beats
     def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
         """Look at what every target holds, and at operations that ended runs have left open."""
+        refresh_lists(self._around)
         left = {operation.subject for operation in self._around.journal.unfinished(KIND)}
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []

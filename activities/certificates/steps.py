@@ -56,6 +56,8 @@ class Surroundings:
     service: str = "service:certificates"
     distrusted: frozenset[str] = frozenset()
     """Issuers that are not to be used any more, and whose certificates are to be replaced."""
+    list_keepers: tuple[str, ...] = ()
+    """Issuers whose revocation lists we make anew ourselves."""
     measures: Measures = field(default_factory=Measures)
 
 

@@ -62,6 +62,25 @@ class SuggestsRenewal(Protocol):
 
 
 @runtime_checkable
+class ServesLists(Protocol):
+    """An issuer that can be asked for the revocation lists that it signs."""
+
+    def crl_at(self, url: str) -> bytes | None:
+        """The list at one of its own addresses, DER; None for any other address. Raises `CaUnavailable`."""
+
+
+@runtime_checkable
+class RefreshesLists(Protocol):
+    """An issuer whose revocation list nobody makes anew but us."""
+
+    def refresh_lists(self) -> None:
+        """Make its list anew where that is due; does nothing while it is not.
+
+        Raises what its key store raises, and `CaUnavailable` where its folder can't be used.
+        """
+
+
+@runtime_checkable
 class ChangesAccountKey(Protocol):
     """An issuer at which we have an account that is known by its key."""
 

@@ -109,6 +109,12 @@ class LocalCa:
         """Its list (DER), made anew where that is due; None for a URL that is not its own."""
         return self.crl() if url and url == self._given.crl_url else None
 
+    def refresh_lists(self) -> None:
+        """Only where its certificates say where the list is: nobody looks for one elsewhere."""
+        if self._given.crl_url:
+            with self._orders.alone():
+                self._list_anew()
+
     def crl(self) -> bytes:
         with self._orders.alone():
             self._list_anew()
