@@ -1,6 +1,7 @@
-"""The processes as people run them, by TLS: the codec server, and a worker's health and metrics."""
+"""The processes as people run them, by TLS: the codec server, the API, and a worker's health and metrics."""
 
 import asyncio
+import hashlib
 import http.client
 import shutil
 import ssl
@@ -11,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cli.dev.process import Child, free_port, listening
+from clients.identities.client_certificates import fingerprint
+from clients.signers.file import FileSigner
+from schemas.policies import Grant, Policy, PrincipalEntry, Role
+from schemas.principals import Shown
 from tests.conftest import DevServer
 from tests.integration.tls.conftest import Site
-from tests.integration.tls.material import NAME, Client
+from tests.integration.tls.material import NAME, Client, pem_file
 from tests.integration.tls.test_walk import REFUSED
 from tests.integration.workers.installation import Installation, install
+from tests.unit.policies.people import ADMIN, key_of, pem
 
 NARROW = """\
 openssl_conf = ours
@@ -107,6 +114,68 @@ def test_groups_are_narrowed_as_the_document_says(made: Installation, site: Site
 
     assert [offered(group) for group in ("X25519", "P-256", "P-384")] == [True, True, True]
     assert [offered(group) for group in ("P-521", "X448", "ffdhe2048")] == [False, False, False]
+
+
+def govern(made: Installation, robot: str) -> str:
+    """Install a policy that knows the robot by its key; returns the reference to the key that vouches for it."""
+    reference = made.secret("api-key.pem", pem().decode())
+    vouching = FileSigner("api-1", f"file:{made.folder / 'api-key.pem'}", made.wiring.secrets())
+    policy = Policy(
+        installation=made.wiring.settings.installation,
+        version=1,
+        principals={
+            "robot": PrincipalEntry(client_certificates=(robot,)),
+            "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1", hardware=True),)),
+            "service:api": PrincipalEntry(
+                signing_keys=(vouching.key,), vouches_for=frozenset({Shown.CLIENT_CERTIFICATE})
+            ),
+        },
+        grants=(
+            Grant(role=Role.ADMIN, principals=("root",)),
+            Grant(role=Role.VIEWER, principals=("robot",)),
+        ),
+    )
+    file = made.folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(policy.model_dump(mode="json")))
+    made.document["policy"] = {"root_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    made.write()
+    argv = [sys.executable, "-m", "cli.main", "policy", "apply", str(file)]
+    applied = Child("policy", argv, made.folder / "policy.log", {"REDOUBT_CONFIG": str(made.file)})
+    applied.start()
+    assert applied.wait(60) == 0, applied.last_words()
+    return reference
+
+
+def test_the_api_is_served_by_tls_to_whom_the_policy_names(made: Installation, site: Site) -> None:
+    robot, guest = (
+        Client(site.ca.root, pem_file(site.folder, name, site.ca.client(name))) for name in ("robot", "guest")
+    )
+    assert robot.shown is not None
+    port, metrics_port = free_port(), free_port()
+    made.document["api"] = {
+        "port": port,
+        "metrics_port": metrics_port,
+        "signing_key": govern(made, fingerprint(robot.shown.read_text("ascii"))),
+        "tls": tls(site, "required"),
+    }
+    made.write()
+    env = {"REDOUBT_CONFIG": str(made.file)}
+    child = Child("api", [sys.executable, "-m", "cli.main", "api", "run"], made.folder / "api.log", env)
+    child.start()
+    try:
+        child.wait_until(lambda: listening(port), 60, "ready")
+        assert [robot.get(port, path).status for path in ("/readyz", "/v1/types")] == [200, 200]
+        # Its certificate is good, and the policy does not know its key.
+        assert guest.get(port, "/v1/types").status == 401
+        for client in (site.without, site.stranger, Client(site.ca.root, newest=ssl.TLSVersion.TLSv1_2)):
+            with pytest.raises(REFUSED):
+                client.get(port, "/v1/types")
+        text = scraped(metrics_port)
+        assert 'redoubt_tls_handshakes_total{listener="api",resumed="no"}' in text
+        for reason in ("no-client-certificate", "old-tls-version"):
+            assert f'listener="api",reason="{reason}"}} 1.0' in text
+    finally:
+        child.kill()
 
 
 async def test_a_workers_health_and_metrics_are_served_by_tls(
