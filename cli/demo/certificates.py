@@ -3,24 +3,21 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from cli.demo.oracle import CaCounts, Visitor, served
-from cli.demo.proofs import Proof, Proofs, Unproved, expect, wait_for
-from cli.dev import layout
-from cli.dev.process import listening
+from cli.demo.governance import Governance
+from cli.demo.issuers import Issuers
+from cli.demo.oracle import CaCounts, Visitor
+from cli.demo.proofs import Proofs, expect, wait_for
+from cli.demo.renewing import NAME, Renewing, short
 from cli.dev.stack import Stack
 from cli.output import say
 from rules.points import MARKER, POINT
 
 STARTED = "REDOUBT_DEMO_STARTED"
 """When `make demo` was called (seconds since the epoch)."""
-NAME = "www.example.com"
 KILL_AT = "order.finalized"
 TOOLS = ("temporal", "pebble", "nginx")
 HSM_TOOLS = ("softhsm2", "pkcs11-engine")
@@ -29,9 +26,7 @@ BROWSER = "chromium"
 
 
 @dataclass
-class Certificates:
-    stack: Stack
-    proofs: Proofs
+class Certificates(Renewing):
     browser: Callable[[], str]
     """Waits until the browser is there; returns why it isn't, or nothing."""
 
@@ -42,6 +37,11 @@ class Certificates:
         self.killed_worker()
         self.web_ui()
         self.schedule()
+        Issuers(self.stack, self.proofs).revoked()
+        governance = Governance(self.stack, self.proofs)
+        governance.approval()
+        Issuers(self.stack, self.proofs).first_ca_down()
+        governance.own_api()
         self.audit()
 
     # --- the claims -----------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ class Certificates:
                 expect(len(set(shown.values())) == 1, f"the servers differ: {shown}")
                 files = list(self.stack.folder.glob("sites/web-*/tls/**/key.pem"))
                 expect(not files, f"a private key lies in a file: {files}")
-            p.seen = f"3 handshakes show {_short(shown)}; {_since_start()}"
+            p.seen = f"3 handshakes show {short(shown)}; {_since_start()}"
 
     def renewal(self) -> None:
         with self.proofs.claim("It is renewed in waves, and no visitor is turned away") as p:
@@ -65,7 +65,7 @@ class Certificates:
             after = self._shown()
             expect(not set(before.values()) & set(after.values()), "the old certificate is still served")
             expect(not visitor.failed, f"{len(visitor.failed)} handshakes failed: {visitor.failed[:3]}")
-            p.seen = f"{_short(before)} → {_short(after)}; {visitor.handshakes} handshakes, 0 failed"
+            p.seen = f"{short(before)} → {short(after)}; {visitor.handshakes} handshakes, 0 failed"
 
     def broken_target(self) -> None:
         with self.proofs.claim("The third server does not take it: the whole fleet goes back") as p:
@@ -79,7 +79,7 @@ class Certificates:
                 broken.write_text(good, "ascii")
             expect(ended.get("state") == "FAILED", f"the run did not fail: {ended}")
             expect(self._shown() == before, f"not all are back: {self._shown()}")
-            p.seen = f"{ended['error']['code']}; all three serve {_short(before)} again"
+            p.seen = f"{ended['error']['code']}; all three serve {short(before)} again"
 
     def killed_worker(self) -> None:
         with self.proofs.claim(
@@ -110,7 +110,7 @@ class Certificates:
                 not set(self._shown().values()) & set(shown.values()), "the old certificate is still served"
             )
             p.seen = (
-                f"SIGKILL at {KILL_AT}; the CA counts {keys} for {keys} keys; {_short(self._shown())} served"
+                f"SIGKILL at {KILL_AT}; the CA counts {keys} for {keys} keys; {short(self._shown())} served"
             )
 
     def web_ui(self) -> None:
@@ -131,7 +131,7 @@ class Certificates:
                 120,
                 "the new certificate",
             )
-            p.seen = f"{_short(before)} → {_short(self._shown())}; picture: {picture}"
+            p.seen = f"{short(before)} → {short(self._shown())}; picture: {picture}"
 
     def schedule(self) -> None:
         with self.proofs.claim("A Schedule finds what is due and renews it, with nobody asking") as p:
@@ -150,69 +150,6 @@ class Certificates:
                 f"{key.replace('_', ' ')} {value}" for key, value in found.items() if isinstance(value, int)
             )
 
-    # --- what the claims share ------------------------------------------------------------------------
-
-    def _renew(self, proof: Proof, *, force: bool = True) -> None:
-        code, ended = self._run(proof, force=force)
-        if code:
-            raise Unproved(f"the run failed: {ended}")
-
-    def _run(self, proof: Proof, *, force: bool) -> tuple[int, dict[str, Any]]:
-        return self._watch(self._start(proof, force=force))
-
-    def _start(self, proof: Proof, *, force: bool) -> str:
-        given = json.dumps({"certificate": "www", "force": force, "reason": "demo"})
-        ended = self._redoubt("start", "CertificateRenewal", "--input", "-", "-o", "json", given=given)
-        expect(ended.returncode == 0, ended.stderr.strip())
-        started = json.loads(ended.stdout)
-        proof.link = started["link"]
-        return str(started["workflow_id"])
-
-    def _watch(self, workflow_id: str) -> tuple[int, dict[str, Any]]:
-        ended = self._redoubt("watch", workflow_id, "-o", "json")
-        return ended.returncode, json.loads(ended.stdout or "{}")
-
-    def _redoubt(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "cli.main", *words]
-        env = {**os.environ, **self.stack.environment}
-        return subprocess.run(
-            argv, input=given, capture_output=True, text=True, timeout=600, check=False, env=env
-        )
-
-    def _worker(self) -> Any:
-        return self.stack.part("worker certificates")
-
-    def _ports(self) -> tuple[int, ...]:
-        return tuple(self.stack.sites[name].port for name in layout.WEB)
-
-    def _shown(self) -> dict[str, str]:
-        roots = self.stack.ca.trust_file
-        return {name: served(self.stack.sites[name].port, NAME, roots) for name in layout.WEB}
-
-    def _shown_or_not(self) -> dict[str, str]:
-        try:
-            return self._shown()
-        except OSError:
-            return {}
-
-    def _serves(self, port: int, name: str) -> bool:
-        try:
-            return listening(port) and bool(served(port, name, self.stack.ca.trust_file))
-        except OSError:
-            return False
-
-    def _link(self) -> str:
-        ended = self._redoubt("schema", "CertificateRenewal", "--link")
-        expect(ended.returncode == 0, ended.stderr.strip())
-        return ended.stdout.strip().splitlines()[-1]
-
-    def _page(self, workflow_id: str) -> str:
-        ended = self._redoubt("list", "--subject", workflow_id.rpartition("/")[2], "-o", "json")
-        runs = json.loads(ended.stdout or "[]")
-        return str(
-            next((run["link"] for run in runs if run["workflow_id"] == workflow_id and "link" in run), "")
-        )
-
 
 def chapter(proofs: Proofs, stack: Stack, browser: Callable[[], str]) -> None:
     """Play the chapter on this stack, and leave it running; nothing is played where it does not start."""
@@ -224,10 +161,6 @@ def chapter(proofs: Proofs, stack: Stack, browser: Callable[[], str]) -> None:
         p.link = stack.links()["Temporal Web UI"]
     if proofs.rows[began].verdict == "PROVED":
         Certificates(stack, proofs, browser).play()
-
-
-def _short(shown: dict[str, str]) -> str:
-    return ", ".join(sorted({fingerprint[:12] for fingerprint in shown.values()}))
 
 
 def _since_start() -> str:

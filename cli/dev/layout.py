@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from cli.dev import governed
 from cli.dev.nginx import Nginx
 from cli.dev.ports import Ports
 from cli.dev.servers import Pebble
@@ -23,6 +24,8 @@ TOKEN = "redoubt-dev"  # noqa: S105 - a token's label, not a secret
 PIN = "hsm/pin"
 WEB = ("web-1", "web-2", "web-3")
 SHOP = "shop-1"
+SHOP_PATIENCE_S = 20.0
+"""How long its first CA is tried before the second."""
 _HEAD = "# Written by `redoubt dev` at each start. Copy it to change it.\n"
 
 
@@ -76,7 +79,11 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
                 {"algorithm": "EC-P256", "holder": "hsm" if found.module else "target"},
                 found.sites,
             ),
-            "shop": _certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites),
+            "shop": {
+                **_certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites),
+                "issuers": ["acme", "local"],
+                "issuer_patience_s": SHOP_PATIENCE_S,
+            },
         },
         "pools": {
             "certificates": {
@@ -95,6 +102,8 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
         },
         "telemetry": {"log_format": "json"},
     }
+    if governed.is_governed(folder):
+        governed.add(document, folder, ports)
     return _HEAD + yaml.safe_dump(document, sort_keys=False)
 
 

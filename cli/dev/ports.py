@@ -14,6 +14,7 @@ class Ports:
     temporal: int = 7233
     web_ui: int = 8233
     codec_server: int = 8234
+    api: int = 8235
     acme: int = 14000
     acme_management: int = 15000
     acme_names: int = 8053

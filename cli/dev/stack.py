@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from cli.dev import layout
+from cli.dev import governed, layout
 from cli.dev.nginx import Nginx
 from cli.dev.ports import Ports
 from cli.dev.process import Child, listening
@@ -164,13 +164,16 @@ class Stack:
         self.token = self._hsm() if self.with_hsm else None
         self.sites = self._sites()
         self.ca.trust_file.touch()
+        self._write_settings()
+        (self.folder / layout.ENVIRONMENT).write_text(layout.exports(self.folder), encoding="utf-8")
+        self._redoubt_once("store", "migrate")
+
+    def _write_settings(self) -> None:
         found = layout.Found(
             self.token.module if self.token else None, self.sites, self.ca, self._sweep_every_s
         )
         text = layout.settings(self.folder, self.ports, found)
         (self.folder / layout.SETTINGS).write_text(text, encoding="utf-8")
-        (self.folder / layout.ENVIRONMENT).write_text(layout.exports(self.folder), encoding="utf-8")
-        self._redoubt_once("store", "migrate")
 
     def _hsm(self) -> Token:
         pin = self.folder / layout.PIN
@@ -218,8 +221,24 @@ class Stack:
     def _start_ours(self, say: Callable[[str], None]) -> None:
         say("starting the workers and the codec server")
         self._ours("codec-server", self.ports.codec_server, "codec-server", "run")
+        if governed.is_governed(self.folder):
+            self._api()
         self._ours("worker certificates", self.ports.certificates_health, "workers", "run", "certificates")
         self._ours("worker audit", self.ports.audit_health, "workers", "run", "audit")
+
+    def govern(self) -> None:
+        """Install the policy, and start the API; from now on nobody starts anything who has not signed for it."""
+        file = governed.write_policy(self.folder)
+        self._write_settings()
+        self._redoubt_once("policy", "apply", str(file))
+        # Before the workers know of its certificate: the first one is verified by this listener.
+        self._api()
+        worker = self.part("worker certificates")
+        worker.stop()
+        worker.start()
+
+    def _api(self) -> None:
+        self._ours("api", self.ports.api, "api", "run")
 
     def apply_schedules(self) -> None:
         self._redoubt_once("schedules", "apply")
