@@ -88,6 +88,8 @@ class RevocationPlan(Contract):
     certificates: tuple[ToRevoke, ...]
     replace: bool
     why: str = ""
+    needs_approval: bool = False
+    """Whether the policy that holds now asks for approval; no part of what is approved."""
     request: SignedRequest | None = None
     """By which the revocation starts its replacement; None where the workers have no key of their own."""
 

@@ -35,7 +35,7 @@ class RevokingActivities(KnownCertificates):
         authority = self._around.gate.admit(REVOCATION, given, found[0].operation if found else None)
         for left in found:
             self._around.gate.record(left.operation, authority)
-            return self._signed(_plan_of(left))
+            return self._asking(_plan_of(left))
         plan = RevocationPlan(
             operation="",
             certificate=given.certificate,
@@ -51,14 +51,16 @@ class RevokingActivities(KnownCertificates):
             run=f"{info.workflow_id}/{info.workflow_run_id}",
             who=self._around.service,
             correlation_id="",
-            state=plan.model_dump(mode="json", exclude={"request"}),
+            state=plan.model_dump(mode="json", exclude={"request", "needs_approval"}),
         )
         self._around.gate.record(opened.operation, authority)
-        return self._signed(_plan_of(opened))
+        return self._asking(_plan_of(opened))
 
-    def _signed(self, plan: RevocationPlan) -> RevocationPlan:
+    def _asking(self, plan: RevocationPlan) -> RevocationPlan:
+        """The plan with what is no part of it: the replacement's request, and whether approval is needed now."""
         request = self._around.signed(KIND, plan.renewal) if plan.replace else None
-        return plan.model_copy(update={"request": request})
+        needed = self._around.approvals.needed(REVOCATION, plan.certificate)
+        return plan.model_copy(update={"request": request, "needs_approval": needed})
 
     def _wanted(self, given: CertificateRevocationInput) -> tuple[ToRevoke, ...]:
         """Those that Redoubt had issued and that have not ended: a CA revokes nothing that has."""

@@ -2,6 +2,8 @@
 
 The replacement is a renewal like any other, without its grace. If it fails nothing is revoked, and the run says so:
 a revoked certificate that is still served helps nobody. Whoever wants that all the same says `replace: false`.
+Where the policy asks for approval, it is waited for before anything is replaced, and looked at again right before the
+CA is asked: replacing may take longer than an approval is good for, and then it is asked for anew.
 A run that is terminated leaves its operation open, and the next run on this certificate goes on with it.
 """
 
@@ -20,10 +22,10 @@ from schemas.certificates import CertificateRenewalResult
 from schemas.errors import RedoubtError
 from schemas.principals import REQUEST_HEADER
 from schemas.revocations import CertificateRevocationInput, CertificateRevocationResult, RevocationPlan
+from workflows.approving import Approvable
 from workflows.certificates.renewal import AT_THE_CA, CertificateRenewal
 from workflows.doing import QUICK, done, to_its_end
 from workflows.failures import detail_of, end_with, words_of
-from workflows.steering import Steerable
 from workflows.story import Story, plain
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ ANOTHER_RENEWAL = timedelta(seconds=10)
 
 
 @workflow.defn
-class CertificateRevocation(Steerable):
+class CertificateRevocation(Approvable):
     @workflow.run
     async def run(self, given: CertificateRevocationInput) -> CertificateRevocationResult:
         self.story = Story(given.certificate, who_can_act=OPERATOR)
@@ -56,7 +58,11 @@ class CertificateRevocation(Steerable):
         for one in plan.certificates:
             self.story.row(one.fingerprint[:12], state="to be revoked", issuer=one.issuer, serial=one.serial)
         try:
+            if plan.needs_approval:
+                await self.approved(plan.operation)
             replaced_by = await self._replaced(plan) if plan.replace else {}
+            if plan.needs_approval and plan.replace:
+                await self.approved(plan.operation)
             await self._revoke(plan)
         except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
             await to_its_end(self._close(plan, "failed", detail_of(failure)))
