@@ -118,9 +118,10 @@ def test_it_is_private_refuses_a_second_one_mends_itself_and_ends_on_ctrl_c(
 
 def _is_private(stack: Dev) -> None:
     listening = {port: address for pid in stack.children() for port, address in _listens(pid)}
-    assert set(vars(Ports().moved(stack.offset)).values()) - set(listening) <= {
-        Ports().moved(stack.offset).acme_names
-    }, "every port but the name server's, which answers UDP"
+    ports = Ports().moved(stack.offset)
+    assert set(vars(ports).values()) - set(listening) <= {ports.acme_names, ports.api}, (
+        "every port but the name server's, which answers UDP, and the API's, which needs a policy"
+    )
     assert set(listening.values()) <= LOOPBACK
     assert stat.S_IMODE(stack.folder.stat().st_mode) == 0o700
     kept = [*stack.folder.glob("secrets/*"), stack.folder / layout.PIN]
