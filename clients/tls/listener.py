@@ -147,6 +147,8 @@ def _told(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"OpenSSL refuses a file ({error.reason or 'not PEM'})."
     if isinstance(error, OSError):
-        where = error.filename or "a folder or file of its certificates (mode 0700 for folders, 0600 for files)"
+        where = (
+            error.filename or "a folder or file of its certificates (mode 0700 for folders, 0600 for files)"
+        )
         return f"{error.strerror}: {where}."
     return f"{error}."

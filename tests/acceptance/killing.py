@@ -73,7 +73,7 @@ class Chain:
         assert verified(self.fleet)["open_steps"] == []
 
 
-DESTROYING = {"after_grace": {"destroy_keys": True}}
+DESTROYING: dict[str, Any] = {"after_grace": {"destroy_keys": True}}
 """Settings of a certificate whose earlier keys are destroyed; a chain runs the sequencer for it."""
 
 
