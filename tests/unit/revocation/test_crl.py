@@ -136,7 +136,7 @@ def test_the_next_address_is_tried_where_the_first_gives_no_answer() -> None:
     assert (away.state, away.why) == ("unknown", "its revocation list can't be had: nobody answers")
 
 
-@pytest.mark.parametrize("chain", [b"", b"junk", CA.leaf()[:100]])
+@pytest.mark.parametrize("chain", [b"", b"junk", CA.leaf()[:100]], ids=["empty", "junk", "cut"])
 def test_a_chain_that_can_not_be_read_is_unknown(chain: bytes) -> None:
     assert reader(Web(base=CA.crl())).status(chain).why == "its chain can't be read"
 
