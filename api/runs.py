@@ -107,7 +107,11 @@ class RunRoutes:
 
 
 def _visible(caller: Caller, workflow_id: str) -> bool:
-    kind, subject = _named(workflow_id)
+    """A run under an ID that names no subject (a person typed it into the Web UI) can't be judged, so is not shown."""
+    try:
+        kind, subject = _named(workflow_id)
+    except UnknownSubject:
+        return False
     return caller.may(Act.READ, kind.capability, subject).yes
 
 

@@ -14,6 +14,9 @@ from schemas.certificates import CertificateFacts
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 
+LOOKED_BACK = 500
+"""Operations on one certificate in which its certificates and keys are looked for: many may have failed in a row."""
+
 
 @dataclass(frozen=True)
 class Issued:
@@ -46,7 +49,7 @@ class KnownCertificates(Steps):
 
     def _issued_before(self, certificate: str) -> Iterator[Issued]:
         """What the ended operations on this certificate had issued; newest first."""
-        for ending in self._around.journal.endings(KIND, certificate):
+        for ending in self._around.journal.endings(KIND, certificate, LOOKED_BACK):
             for step in self._around.journal.steps(ending.operation):
                 if step.step.startswith("issued/") and step.result:
                     yield Issued(

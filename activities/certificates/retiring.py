@@ -10,9 +10,10 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.issued import KnownCertificates
+from activities.certificates.issued import LOOKED_BACK, KnownCertificates
 from activities.certificates.steps import KIND, plan_of
 from schemas.certificates import Close, RenewalPlan, Retired
+from schemas.errors import NotAuthorized, StillServed
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 
@@ -23,6 +24,7 @@ class RetiringActivities(KnownCertificates):
     def revoke_previous(self, close: Close) -> Retired:
         """Revoke what the targets had before, as superseded."""
         plan = self._plan(close.operation)
+        self._refuse_unless_replaced(plan, asked_for=plan.revoke_previous)
         wanted = set(plan.previous.values())
         known = {one.facts.fingerprint: one for one in self._issued_before(plan.certificate)}
         words = [
@@ -39,8 +41,22 @@ class RetiringActivities(KnownCertificates):
     def destroy_keys(self, close: Close) -> Retired:
         """Destroy the keys that earlier operations on this certificate have left in key stores."""
         plan = self._plan(close.operation)
+        self._refuse_unless_replaced(plan, asked_for=plan.destroy_keys)
         words = [self._destroy(plan, holder, key_id) for holder, key_id in self._keys_before(plan)]
         return Retired(words=tuple(words))
+
+    def _refuse_unless_replaced(self, plan: RenewalPlan, *, asked_for: bool) -> None:
+        """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree."""
+        if not asked_for:
+            raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
+        targets = {target.name: target for target in self._settings(plan.certificate).targets}
+        for name in plan.targets:
+            verified = self._around.journal.result(plan.operation, f"verify/{name}")
+            held = self._held(targets[name]) if name in targets else None
+            if verified is None or held is None or held.fingerprint != verified["fingerprint"]:
+                raise StillServed(
+                    f"{name} does not hold what this renewal verified there, so nothing was retired."
+                )
 
     def _destroy(self, plan: RenewalPlan, holder: str, key_id: str) -> str:
         def effect() -> dict[str, JsonValue]:
@@ -52,11 +68,16 @@ class RetiringActivities(KnownCertificates):
         return f"key {key_id[:12]} in {holder} was destroyed"
 
     def _keys_before(self, plan: RenewalPlan) -> Iterator[tuple[str, str]]:
-        """Key store and ID of what is still there, or was being destroyed; of ended operations, newest first."""
+        """Key store and ID of what is still there, or was being destroyed; of ended operations, newest first.
+
+        A key that a target may still use which the settings have no more stays.
+        """
+        targets = {target.name for target in self._settings(plan.certificate).targets}
         begun = {step.step for step in self._around.journal.steps(plan.operation)}
-        for ending in self._around.journal.endings(KIND, plan.certificate):
-            holder = plan_of(self._around.journal.operation(ending.operation)).key_holder
-            if holder == "target":
+        for ending in self._around.journal.endings(KIND, plan.certificate, LOOKED_BACK):
+            earlier = plan_of(self._around.journal.operation(ending.operation))
+            holder = earlier.key_holder
+            if holder == "target" or not targets.issuperset(earlier.targets):
                 continue
             held = {key.key_id for key in self._around.key_store(holder).list()}
             for step in self._around.journal.steps(ending.operation):

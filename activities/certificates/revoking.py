@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.issued import Issued, KnownCertificates
-from activities.certificates.steps import KIND
+from activities.certificates.steps import KIND, plan_of
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import Done
 from schemas.errors import InvalidInput, StillServed, UnknownSubject
@@ -98,6 +98,7 @@ class RevokingActivities(KnownCertificates):
         plan = self._revocation(step)
         if all(one.fingerprint != step.fingerprint for one in plan.certificates):
             raise UnknownSubject("The plan of this revocation does not name this certificate.")
+        self._refuse_while_it_may_be_put_back(plan, step.fingerprint)
         if plan.replace:
             holding = [
                 name
@@ -110,6 +111,13 @@ class RevokingActivities(KnownCertificates):
             if known.facts.fingerprint == step.fingerprint:
                 return Done(words=self._revoke(plan.operation, known, plan.reason))
         raise UnknownSubject(f"The journal does not know certificate {step.fingerprint} any more.")
+
+    def _refuse_while_it_may_be_put_back(self, plan: RevocationPlan, fingerprint: str) -> None:
+        for left in self._around.journal.unfinished(KIND):
+            if left.subject == plan.certificate and fingerprint in plan_of(left).previous.values():
+                raise StillServed(
+                    f"A renewal of {plan.certificate} is under way and may still put {fingerprint[:12]} back."
+                )
 
     @activity.defn
     @beats

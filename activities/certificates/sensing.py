@@ -29,7 +29,7 @@ def heard(  # noqa: PLR0913 - what is held, and by what it is judged
 ) -> SweepDecision:
     """`decision` is what the dates alone say; returned as it is where no CA says more."""
     shown = {facts.fingerprint for facts in held if facts is not None}
-    known = {one.facts.fingerprint: one for one in issued if one.facts.fingerprint in shown}
+    known = _known(issued, shown)
     for one in known.values():
         why = _at_once(around, one)
         if why:
@@ -41,6 +41,17 @@ def heard(  # noqa: PLR0913 - what is held, and by what it is judged
     if len(advices) < len(shown) and not first.due:
         return decision
     return decision.model_copy(update={"due": first.due, "why": f"to be renewed {first.why}"})
+
+
+def _known(issued: Iterable[Issued], shown: Collection[str]) -> dict[str, Issued]:
+    """Those that are shown; the newest stand first, so the search ends early."""
+    found: dict[str, Issued] = {}
+    for one in issued:
+        if len(found) == len(shown):
+            break
+        if one.facts.fingerprint in shown:
+            found[one.facts.fingerprint] = one
+    return found
 
 
 def _at_once(around: Surroundings, one: Issued) -> str:
