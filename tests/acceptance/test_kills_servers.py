@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cli.demo.oracle import CaCounts
 from cli.dev.process import Child, free_port
 from cli.dev.servers import TemporalServer, Token, start_temporal, temporal
@@ -43,6 +45,7 @@ def test_a_ca_that_was_killed_and_has_forgotten_the_order_gets_a_new_one(
         worker.stop()
 
 
+@pytest.mark.chaos  # `make test` kills it once, in test_temporal_killed.py
 def test_the_temporal_server_is_killed_while_targets_are_switched_and_between_two_waves(
     tmp_path: Path, fleets: Callable[..., Fleet], softhsm: Token
 ) -> None:

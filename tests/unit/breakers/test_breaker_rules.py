@@ -63,8 +63,9 @@ class Breaking(RuleBasedStateMachine):
         if verdict is Verdict.NOTHING and before.phase is Phase.HALF_OPEN:
             self.let_through.remove(turn)
 
-    @rule(seconds=st.sampled_from((0.0, 0.1, 0.5, 1.0, 30.0, 59.9, 60.0, 1000.0)))
+    @rule(seconds=st.sampled_from((0.0, 0.125, 0.5, 1.0, 30.0, 59.875, 60.0, 1000.0)))
     def pass_time(self, seconds: float) -> None:
+        """Each is a sum of powers of two, so that no rounding stands between the machine and the account."""
         self.now += seconds
 
     @invariant()
