@@ -142,6 +142,7 @@ def _listens(pid: int) -> Iterator[tuple[int, str]]:
                 yield int(port, 16), address
 
 
+@pytest.mark.chaos  # long: a whole stack, twice
 def test_killed_it_leaves_no_orphan_and_started_again_its_runs_go_on(dev: Starter) -> None:
     stack = dev()
     given = json.dumps({"certificate": "shop", "force": True})

@@ -3,6 +3,8 @@
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from cli.dev.process import Child
 from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.killing import leftovers
@@ -14,6 +16,7 @@ ENDS = ("Completing activity as failed", "this attempt was cut short")
 """What its log says when the fence has refused the step, and when Temporal's cancellation came first."""
 
 
+@pytest.mark.chaos  # `make test` has the one that wakes after an undo
 def test_a_worker_that_wakes_after_others_have_finished_and_renewed_again_changes_nothing(
     fleets: Callable[..., Fleet],
 ) -> None:
