@@ -23,7 +23,7 @@ from clients.targets import Target
 from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import WorkflowInput
-from schemas.errors import CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
+from schemas.errors import CaRefused, CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
 from schemas.evidence import Event
 from schemas.principals import SignedRequest
 from schemas.settings.certificates import CertificateSettings
@@ -145,6 +145,9 @@ class Steps:
         )
         if not fits:
             raise NotAuthorized(f"The operation on {plan.certificate} does not reach what this step names.")
+        if step.issuer in self._around.distrusted:
+            # Since it was planned. Putting back names no issuer, so it goes on.
+            raise CaRefused(f"{step.issuer} is in `distrusted_issuers`, so nothing of it is used.")
         return plan
 
     def _held(self, settings: TargetSettings) -> CertificateFacts | None:

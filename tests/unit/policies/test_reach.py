@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.certificates.issuing import IssuingActivities
 from activities.certificates.switching import SwitchingActivities
 from schemas.certificates import StepInput
-from schemas.errors import NotAuthorized
+from schemas.errors import CaRefused, NotAuthorized
 from store import Operation
 from tests.integration.workflows.stand_ins import plan
 
@@ -30,7 +30,17 @@ def around() -> Any:
     )
     target, strange = SimpleNamespace(name="web-1"), SimpleNamespace(name="db-1")
     inventory = {"www": SimpleNamespace(targets=(target, strange)), "db": SimpleNamespace(targets=(strange,))}
-    return SimpleNamespace(inventory=inventory, journal=SimpleNamespace(operation=lambda _: opened))
+    journal = SimpleNamespace(operation=lambda _: opened)
+    return SimpleNamespace(inventory=inventory, journal=journal, distrusted=frozenset({"two"}))
+
+
+def test_an_issuer_that_is_distrusted_since_it_was_planned_is_used_no_more() -> None:
+    distrusted = OWN.model_copy(update={"issuer": "two"})
+    steps, issuing = SwitchingActivities(around()), IssuingActivities(around())
+    for step in (issuing.place_order, issuing.collect_certificate, steps.stage, steps.switch, steps.verify):
+        with pytest.raises(CaRefused, match="distrusted_issuers"):
+            ActivityEnvironment().run(step, distrusted)
+    assert steps._target(distrusted.model_copy(update={"issuer": ""})) is not None
 
 
 @pytest.mark.parametrize(
