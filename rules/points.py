@@ -2,7 +2,8 @@
 
 A point stands between two lines that touch the world. It does nothing unless the environment names it: then
 the process writes a marker file and stops, so that the harness can SIGKILL it from outside at exactly this
-line and look at what is left. `NAME:2` stops at the second time. This is the one place in `rules` with I/O.
+line and look at what is left. `NAME:2` stops at the second time, `NAME@WHAT` only where the point is about WHAT.
+This is the one place in `rules` with I/O.
 """
 
 import os
@@ -17,10 +18,10 @@ _wanted, _, _times = os.environ.get(POINT, "").partition(":")
 _left = int(_times or 1)
 
 
-def reached(point: str) -> None:
+def reached(point: str, about: str = "") -> None:
     """Stop here, for good, if the crash test wants this point; else go on."""
     global _left  # noqa: PLW0603 - counts how often this process came here
-    if point != _wanted:
+    if _wanted not in {point, f"{point}@{about}"}:
         return
     _left -= 1
     if _left == 0:

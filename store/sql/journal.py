@@ -128,7 +128,7 @@ class SqlJournal:
             if not step.startswith(UNDO_PREFIX):
                 raise
             recorded = self._away.begin(self._entry_away(operation, step, Kind.INTENT, what, facts))
-        reached("journal.begun")
+        reached("journal.begun", step)
         return recorded
 
     def finish(
@@ -143,7 +143,7 @@ class SqlJournal:
                 raise
             entry = self._entry_away(operation, step, Kind.OUTCOME, what, facts)
             recorded = self._away.finish(entry, result)
-        reached("journal.finished")
+        reached("journal.finished", step)
         return recorded
 
     def _finish(

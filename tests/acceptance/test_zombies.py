@@ -9,8 +9,8 @@ from cli.dev.process import Child
 from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.killing import leftovers
 
-SWITCH = len(("key", "order", "authorize", "finalize", "issued", "stage", "switch"))
-"""The step of a renewal with one target in which the worker hangs: its intent is recorded, nothing is done yet."""
+HANGS_AT = "journal.begun@switch/web-1"
+"""The intent to switch is recorded, and nothing is done yet. A count of steps would miss it where one is tried twice."""
 
 ENDS = ("Completing activity as failed", "this attempt was cut short")
 """What its log says when the fence has refused the step, and when Temporal's cancellation came first."""
@@ -54,7 +54,7 @@ def _hanging(fleet: Fleet) -> Child:
     fleet.document["pools"] = {"certificates": {"max_activities": 1}}
     fleet.write()
     fleet.worker(only="workflows", name="workflows")
-    zombie = fleet.worker(only="activities", crash_at=f"journal.begun:{SWITCH}", name="zombie")
+    zombie = fleet.worker(only="activities", crash_at=HANGS_AT, name="zombie")
     fleet.start()
     wait_until(fleet.marker.exists, 60, "the worker that is about to switch")
     return zombie

@@ -1,14 +1,13 @@
 """Targets that are not on this host; each library loads when a target of its kind is first made."""
 # ruff: noqa: PLC0415
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clients.secrets.resolver import Secrets
 from schemas.settings import targets
 from schemas.settings.targets import SshLogin
-from tests.integration.targets.material import RELOAD
+from tests.integration.targets.material import reload_program
 
 if TYPE_CHECKING:
     from clients.targets.secret import SecretTarget
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 def with_program_over_ssh(folder: Path, login: SshLogin, **more: object) -> "SshFilesTarget":
     """The same target and program, reached over SSH; its host is closed by who made it."""
-    (folder / "reload.py").write_text(RELOAD)
     (folder / "target").mkdir(mode=0o700, exist_ok=True)
     from clients.hosts.ssh import SshHost
     from clients.targets.ssh_files import SshFilesTarget
@@ -28,7 +26,7 @@ def with_program_over_ssh(folder: Path, login: SshLogin, **more: object) -> "Ssh
             "name": "web-1",
             "ssh": login.model_dump(),
             "directory": str(folder / "target"),
-            "reload": (sys.executable, "-S", str(folder / "reload.py"), str(folder)),
+            "reload": reload_program(folder),
             "verify": {"host": "127.0.0.1", "port": 1},
             **more,
         }

@@ -98,12 +98,16 @@ def configured(folder: Path, reload: tuple[str, ...], **more: object) -> targets
     )
 
 
+def reload_program(folder: Path) -> tuple[str, ...]:
+    """The command of a service that notes what it was told to load."""
+    program = folder / "reload.py"
+    if not program.exists():  # never written again: another process may be running it
+        program.write_text(RELOAD)
+    return (sys.executable, "-S", str(program), str(folder))
+
+
 def with_program(folder: Path, **more: object) -> FilesTarget:
-    """A target whose service is a program that notes what it was told to load."""
-    (folder / "reload.py").write_text(RELOAD)
-    return FilesTarget(
-        configured(folder, (sys.executable, "-S", str(folder / "reload.py"), str(folder)), **more)
-    )
+    return FilesTarget(configured(folder, reload_program(folder), **more))
 
 
 def served(folder: Path) -> list[str]:

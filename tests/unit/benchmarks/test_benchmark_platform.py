@@ -35,7 +35,7 @@ WITHOUT_BAR = {"worker_start_s", "worker_rss_mib", "handshakes", "orphan_orders"
 
 def points(module: object) -> set[str]:
     text = Path(str(module.__file__)).read_text("utf-8")  # type: ignore[attr-defined]  # a module
-    return set(re.findall(r'reached\("([a-z_.-]+)"\)', text))
+    return set(re.findall(r'reached\("([a-z_.-]+)"[,)]', text))
 
 
 def test_the_keys_and_bars_are_those_that_were_promised() -> None:
