@@ -10,6 +10,7 @@ ISSUER_FAILED = frozenset(
         "CaRefused",
         "CaUnavailable",
         "CaaForbids",
+        "CertificateAwaited",
         "DependencyOpen",
         "DependencyUnavailable",
         "EgressRefused",

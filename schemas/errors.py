@@ -161,6 +161,13 @@ CaUnavailable = _error(
     "It is tried again by itself; if it lasts, check the CA's status and the network.",
     retryable=True,
 )
+CertificateAwaited = _error(
+    "CertificateAwaited",
+    Category.DEPENDENCY,
+    "A request lies ready to be signed, and nobody has brought its certificate yet.",
+    "Have the request signed, and put the chain (PEM, leaf first) into the issuer's inbox; it is looked for by itself.",
+    retryable=True,
+)
 CaRefused = _error(
     "CaRefused",
     Category.DEPENDENCY,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.errors import InvalidSettings, UnknownSubject
 from schemas.settings import Settings
-from schemas.settings.issuers import AcmeIssuer, LocalIssuer, VaultPkiIssuer
+from schemas.settings.issuers import AcmeIssuer, LocalIssuer, ManualIssuer, VaultPkiIssuer
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import TargetSettings
 from workers.once import Once
@@ -112,9 +112,9 @@ class Wiring:
         return self._once.get(("issuer", name), lambda: self._behind_breaker(name))
 
     def _behind_breaker(self, name: str) -> "Issuer":
-        """Our own CA asks nobody but its key store, which has a breaker of its own."""
+        """Our own CA asks nobody but its key store, which has a breaker of its own, and people may take their time."""
         issuer = self._issuer(name)
-        if isinstance(self.settings.issuers[name], LocalIssuer):
+        if isinstance(self.settings.issuers[name], LocalIssuer | ManualIssuer):
             return issuer
         return self._guarded(f"issuer/{name}", issuer, "trust_anchors", "renewal_info")
 
@@ -137,6 +137,10 @@ class Wiring:
             from clients.secrets.vault_session import VaultSession
 
             return VaultPki(name, given, VaultSession(f"the issuer {name}", given.vault, self.secrets()))
+        if isinstance(given, ManualIssuer):
+            from clients.issuers.manual import ManualIssuer as Manual
+
+            return Manual(name, given)
         from clients.issuers.local import LocalCa
 
         return LocalCa(name, given, self.key_store(given.key_store))

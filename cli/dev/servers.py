@@ -42,6 +42,8 @@ def temporal(
         "error",
     ]
     argv += ["--port", str(port), "--ui-port", str(ui_port), "--http-port", "0"]
+    # A worker that ends a workflow task gets the activities that it has scheduled with the answer.
+    argv += ["--dynamic-config-value", "system.enableActivityEagerExecution=true"]
     for name in SEARCH_ATTRIBUTES:
         argv += ["--search-attribute", f"{name}=Keyword"]
     if durable:

@@ -156,6 +156,12 @@ COMPLETE: Final[dict[str, Any]] = {
             "key_store": "keys",
             "crl_url": "http://pki.example.com/crl.der",
         },
+        "people": {
+            "kind": "manual",
+            "path": "manual-orders",
+            "folder": "/srv/certificates",
+            "trust_file": "manual/roots.pem",
+        },
         "vault": _vault(
             {
                 "kind": "approle",

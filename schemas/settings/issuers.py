@@ -91,4 +91,15 @@ class VaultPkiIssuer(Contract):
     valid_days: PositiveInt | None = Field(default=None, description="How long; None: as the role says.")
 
 
-IssuerSettings = Annotated[AcmeIssuer | LocalIssuer | VaultPkiIssuer, Field(discriminator="kind")]
+class ManualIssuer(Contract):
+    kind: Literal["manual"]
+    path: Path = Field(description="Folder of the orders and of what came of them: ours alone.")
+    folder: Path = Field(
+        description="Folder where people find requests/ to be signed, and drop chains into inbox/."
+    )
+    trust_file: Path = Field(description="Roots that what they bring must chain to.")
+
+
+IssuerSettings = Annotated[
+    AcmeIssuer | LocalIssuer | ManualIssuer | VaultPkiIssuer, Field(discriminator="kind")
+]

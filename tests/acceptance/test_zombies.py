@@ -10,7 +10,7 @@ from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.killing import leftovers
 
 HANGS_AT = "journal.begun@switch/web-1"
-"""The intent to switch is recorded, and nothing is done yet. A count of steps would miss it where one is tried twice."""
+"""The intent to switch is recorded, and nothing is done yet. A count of steps would miss it if one is tried twice."""
 
 ENDS = ("Completing activity as failed", "this attempt was cut short")
 """What its log says when the fence has refused the step, and when Temporal's cancellation came first."""

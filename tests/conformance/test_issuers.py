@@ -1,10 +1,10 @@
-"""What every issuer promises, shown on Pebble (which refuses nonces on purpose), the local CA, and Vault."""
+"""What every issuer promises, shown on Pebble (which refuses nonces on purpose), the local CA, Vault, and a person."""
 
 import json
 import os
 import ssl
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from clients.challenges.http01 import WebrootSolver
 from clients.issuers import Issuer
 from clients.issuers.acme import AcmeIssuer
 from clients.issuers.local import LocalCa
+from clients.issuers.manual import ManualIssuer
 from clients.issuers.vault_pki import VaultPki
 from clients.keystores.software import SoftwareKeyStore
 from clients.x509 import X509Reader
@@ -24,6 +25,7 @@ from schemas.errors import CaRefused, OrderInvalid, OrderLost
 from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 from tests.conftest import Ca, VaultServer
+from tests.servers.clerk import Clerk
 from tests.servers.crashes import killed_at
 from tests.servers.engines import Engine
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
@@ -53,6 +55,11 @@ from schemas.settings import issuers
 given = issuers.VaultPkiIssuer.model_validate_json({given!r})
 issuer = VaultPki("ca", given, VaultSession("the issuer ca", given.vault, Secrets()))
 """
+_MANUAL = """
+from clients.issuers.manual import ManualIssuer
+from schemas.settings import issuers
+issuer = ManualIssuer("ca", issuers.ManualIssuer.model_validate_json({given!r}))
+"""
 
 
 @dataclass
@@ -70,15 +77,18 @@ class Case:
     """Whether the CA itself says that this chain's leaf is revoked."""
 
 
-@pytest.fixture(params=["acme", "local", "vault-pki"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+@pytest.fixture(params=["acme", "local", "manual", "vault-pki"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     match request.param:
         case "acme":
-            return _acme(request.getfixturevalue("pebble"), tmp_path)
+            yield _acme(request.getfixturevalue("pebble"), tmp_path)
         case "vault-pki":
-            return _vault(request.getfixturevalue("vault"), tmp_path)
+            yield _vault(request.getfixturevalue("vault"), tmp_path)
+        case "manual":
+            with Clerk(tmp_path / "desk") as clerk:
+                yield _manual(clerk, tmp_path)
         case _:
-            return _local(tmp_path)
+            yield _local(tmp_path)
 
 
 def _acme(ca: Ca, folder: Path) -> Case:
@@ -138,6 +148,21 @@ def _local(folder: Path) -> Case:
         return listed.get_revoked_certificate_by_serial_number(serial) is not None
 
     return Case(make(), make, program, issued, "local:ca/" + "0" * 32, revoked)
+
+
+def _manual(clerk: Clerk, folder: Path) -> Case:
+    given = issuers.ManualIssuer(
+        kind="manual",
+        path=str(folder / "orders"),
+        folder=str(clerk.folder),
+        trust_file=str(clerk.trust_file),
+    )
+
+    def make() -> ManualIssuer:
+        return ManualIssuer("ca", given)
+
+    program = _MANUAL.format(given=given.model_dump_json())
+    return Case(make(), make, program, clerk.signed_for, "manual:ca/" + "0" * 32, lambda _chain: False)
 
 
 def _vault(server: VaultServer, folder: Path) -> Case:
@@ -223,6 +248,8 @@ def test_no_certificate_comes_of_an_order_that_is_not_valid(case: Case) -> None:
 def test_killed_anywhere_an_order_ends_with_one_certificate(case: Case, point: str, tmp_path: Path) -> None:
     if isinstance(case.issuer, LocalCa) and point.startswith("challenge."):
         point = "order.finalized:1"  # it asks for no proof, so there is nothing to be killed in before
+    if isinstance(case.issuer, ManualIssuer) and point.startswith("challenge."):
+        point = "request.published"
     if isinstance(case.issuer, VaultPki):
         point = {"challenge.published": "request.sending", "challenge.answered": "request.signed"}.get(
             point, point
@@ -243,6 +270,10 @@ def test_a_revocation_may_be_asked_for_again_and_by_another_process(case: Case) 
     case.issuer.prove_control(url, beat)
     case.issuer.finalize(url, request(names), beat)
     chain = case.issuer.certificate(url)
+    if isinstance(case.issuer, ManualIssuer):
+        with pytest.raises(CaRefused, match="ask the CA that signed"):
+            case.issuer.revoke(chain, RevocationReason.SUPERSEDED)
+        return
     assert not case.revoked(chain)
     case.issuer.revoke(chain, RevocationReason.SUPERSEDED)
     assert case.revoked(chain)

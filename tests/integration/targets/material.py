@@ -52,6 +52,12 @@ class TestCa:
         alternative = x509.SubjectAlternativeName([x509.DNSName(name)])
         return _signed(self, x509.Name([]), public, alternative)
 
+    def answer_all(self, csr: bytes) -> bytes:
+        """For whatever names the request asks for."""
+        request = x509.load_der_x509_csr(csr)
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return _signed(self, x509.Name([]), request.public_key(), names)
+
     def answer(self, csr: bytes) -> bytes:
         return self.issue(x509.load_der_x509_csr(csr).public_key())
 
@@ -69,8 +75,25 @@ def _signed(
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(extension, critical=True)
+        .add_extension(_usage(ca=isinstance(extension, x509.BasicConstraints)), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False
+        )
     )
     return builder.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    none = dict.fromkeys(("content_commitment", "data_encipherment", "encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        key_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        **none,
+    )
 
 
 def fingerprint(pem: bytes) -> str:

@@ -26,7 +26,7 @@ MISTAKES = {
     ),
     "unknown kind": (
         f"issuers:\n  x:\n    kind: {CANARY}\n",
-        "redoubt.yaml:2: issuers.x: `kind` must be one of 'acme', 'local', 'vault-pki'",
+        "redoubt.yaml:2: issuers.x: `kind` must be one of 'acme', 'local', 'manual', 'vault-pki'",
     ),
     "no kind": ("issuers:\n  x: {path: a}\n", "redoubt.yaml:2: issuers.x: needs `kind`"),
     "out of range": (

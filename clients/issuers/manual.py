@@ -1,0 +1,197 @@
+"""An issuer that is people: a request is put into a folder, and the certificate that they bring back is taken from it.
+
+    FOLDER/requests/<first name>.<order>.csr   PEM, for whoever has it signed; gone once its certificate is here
+    FOLDER/inbox/*                             chains in PEM, leaf first, under any name, dropped by people
+
+Rules and invariants:
+- A chain in the inbox is ours if its leaf has the order's key; what else lies there is somebody else's, and stays.
+- One that has the key is taken only if nothing is wrong with it (`rules.certificates.problems`); else what is wrong
+  with it is said while we go on waiting, and the next file may be better. So whoever may write to the inbox can offer,
+  and `trust_file` decides.
+- What was taken is kept beside the order before anything is told of it: the inbox may be emptied at any time after.
+- Files are read as from a stranger: regular files only, never through a link, of bounded size and number.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from clients.issuers import Order
+from clients.issuers.orders import OrderFolder
+from clients.issuers.requests import asked_key
+from clients.secrets.files import sync_folder
+from clients.x509 import LARGEST_CHAIN, X509Reader
+from rules.certificates import problems
+from rules.points import reached
+from schemas.errors import (
+    CaRefused,
+    CaUnavailable,
+    CertificateAwaited,
+    CertificateRejected,
+    InvalidSettings,
+    OrderInvalid,
+)
+from schemas.revocations import RevocationReason
+from schemas.settings import issuers
+
+_LOOKS: Final = 20
+_BETWEEN_LOOKS_S: Final = 0.25
+"""One attempt watches for five seconds; then its slot is free for others, and it is tried again."""
+_MOST_FILES: Final = 1000
+_FORGOTTEN_S: Final = 30 * 86_400
+"""A request that nobody has had signed for so long belongs to a run that was ended."""
+_READ_BY_GROUP: Final = 0o640
+
+
+class ManualIssuer:
+    """The port `Issuer`."""
+
+    def __init__(self, name: str, given: issuers.ManualIssuer) -> None:
+        self.name = name
+        self._given = given
+        self._orders = OrderFolder(name, "manual", Path(given.path))
+        self._reader = X509Reader()
+
+    def place_order(self, names: tuple[str, ...]) -> Order:
+        self._forget_old_requests()
+        url = self._orders.place(names)
+        reached("order.placed")
+        return Order(url=url, status="ready")
+
+    def order(self, url: str) -> Order:
+        self._orders.names(url)
+        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
+
+    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
+        beat()
+        return self.order(url)
+
+    def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
+        names = self._orders.names(url)
+        asked_key(self.name, csr, names)
+        request = self._file(url, names)
+        if self._orders.issued(url) is None:
+            self._publish(request, csr, names)
+            reached("request.published")
+            chain = self._brought(request, self._reader.requested_key(csr), names, beat)
+            with contextlib.suppress(FileExistsError):  # another attempt was faster, and took the same
+                self._orders.keep(url, "pem", chain)
+            reached("order.finalized")
+        with self._folder("requests"):
+            request.unlink(missing_ok=True)
+        return self.order(url)
+
+    def certificate(self, url: str) -> bytes:
+        self._orders.names(url)
+        issued = self._orders.issued(url)
+        if issued is None:
+            raise OrderInvalid(f"{self.name} has issued nothing for this order.")
+        reached("certificate.downloaded")
+        return issued
+
+    def revoke(self, chain: bytes, reason: RevocationReason) -> None:  # noqa: ARG002 - nothing is revoked here
+        raise CaRefused(f"{self.name} can't revoke ({reason}): ask the CA that signed the certificate.")
+
+    def trust_anchors(self) -> bytes:
+        try:
+            return Path(self._given.trust_file).read_bytes()
+        except OSError as error:
+            raise InvalidSettings(
+                f"issuers.{self.name}.trust_file can't be read ({error.strerror})."
+            ) from error
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def _file(self, url: str, names: tuple[str, ...]) -> Path:
+        """No name of a certificate leads out of the folder: only letters, digits and marks of names are kept."""
+        shown = "".join(sign if sign.isalnum() or sign in "-." else "_" for sign in names[0])
+        return Path(self._given.folder, "requests", f"{shown[:100]}.{self._orders.order_id(url)}.csr")
+
+    def _publish(self, file: Path, csr: bytes, names: tuple[str, ...]) -> None:
+        told = f"Names: {', '.join(names)}\nPut the signed chain (PEM, leaf first) into {self._given.folder}/inbox\n"
+        pem = x509.load_der_x509_csr(csr).public_bytes(Encoding.PEM)
+        with self._folder("requests") as folder:
+            draft = folder / f".{file.name}.{os.getpid()}"
+            draft.write_bytes(told.encode() + pem)
+            draft.chmod(_READ_BY_GROUP)
+            draft.replace(file)
+            sync_folder(folder)
+
+    def _forget_old_requests(self) -> None:
+        before = time.time() - _FORGOTTEN_S
+        with self._folder("requests") as folder:
+            for file in folder.iterdir():
+                if file.lstat().st_mtime < before:
+                    file.unlink(missing_ok=True)
+
+    # --- what people bring ----------------------------------------------------------------------------
+
+    def _brought(self, request: Path, key: str, names: tuple[str, ...], beat: Callable[[], None]) -> bytes:
+        """The chain for this key. Raises `CertificateAwaited` while there is none that may be used."""
+        wrong = ""
+        for _ in range(_LOOKS):
+            beat()
+            for name, content in self._inbox():
+                said = self._said_against(content, key, names)
+                if said is None:
+                    return content
+                if said:
+                    wrong = f" What lies in {name} has its key, but {said}."
+            time.sleep(_BETWEEN_LOOKS_S)
+        raise CertificateAwaited(
+            f"{self.name} waits for the certificate for {request} in {self._given.folder}/inbox.{wrong}"
+        )
+
+    def _said_against(self, content: bytes, key: str, names: tuple[str, ...]) -> str | None:
+        """None if it may be used; nothing if it is for another request, or for none."""
+        try:
+            facts = self._reader.read(content, self.trust_anchors())
+        except CertificateRejected:
+            return ""
+        if facts.public_key_sha256 != key:
+            return ""
+        return "; ".join(problems(facts, names, key, (), datetime.now(UTC))) or None
+
+    def _inbox(self) -> Iterator[tuple[str, bytes]]:
+        with self._folder("inbox") as folder:
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry, _ in zip(entries, range(_MOST_FILES), strict=False))
+            for name in names:
+                content = _content(folder / name)
+                if content is not None:
+                    yield name, content
+
+    @contextlib.contextmanager
+    def _folder(self, which: str) -> Iterator[Path]:
+        folder = Path(self._given.folder, which)
+        try:
+            folder.mkdir(mode=0o770, parents=True, exist_ok=True)
+            yield folder
+        except OSError as error:
+            raise CaUnavailable(
+                f"The folder {which} of {self.name} can't be used ({error.strerror})."
+            ) from error
+
+
+def _content(path: Path) -> bytes | None:
+    """Of a regular file that is no larger than a chain can be; None of anything else, and of what is gone again."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(LARGEST_CHAIN + 1)
+    finally:
+        os.close(handle)
+    return content if len(content) <= LARGEST_CHAIN else None
