@@ -5,12 +5,15 @@ understands well enough to say what is wrong. Rules:
 
 - No package host is named: pip and uv use whatever index the user has set up.
 - Everything that is fetched is checked against hashes that are committed.
-- A second run, with nothing changed, only compares a stamp.
+- A second run, with nothing changed, only compares a stamp, and the times of source files with their bytecode.
+- Bytecode is made here, once: where Python is told to write none (PYTHONDONTWRITEBYTECODE, as in many containers),
+  each worker would compile all that it imports, and the sandbox a workflow's module for each run.
 - Two at once wait for each other; a kill at any point leaves nothing that the next run does not mend.
 """
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import fcntl
 import hashlib
@@ -35,6 +38,11 @@ NEWEST_MINOR = 14
 OLDEST_MINOR = 11
 RESOLVE = ("--universal", "--generate-hashes", "--no-emit-index-url", "--no-header", "--extra", "dev")
 
+ROOMS = (
+    *("activities", "api", "benchmarks", "cli", "clients", "deploy", "rules", "schemas", "store", "tests"),
+    *("workers", "workflows"),
+)
+
 PREREQUISITES = (
     ("git", ("git",), "`make check` can't tell which files belong to the repository"),
     (
@@ -56,6 +64,7 @@ def main() -> None:
     with _alone():
         if not STAMP.is_file() or STAMP.read_text() != _fingerprint():
             _prepare()
+        _compile_rooms()
         if sys.argv[1:] == ["lock"]:
             _run(_uv(), "pip", "compile", "--quiet", *RESOLVE, str(ROOT / "pyproject.toml"), "-o", str(LOCK))
 
@@ -68,7 +77,8 @@ def _prepare() -> None:
     _make_venv(uv)
     python = str(VENV / "bin" / "python")
     _say("installing the locked packages")
-    _run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(LOCK))
+    sync = ("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode")
+    _run(uv, *sync, "--python", python, str(LOCK))
     _run(
         uv,
         "pip",
@@ -83,6 +93,13 @@ def _prepare() -> None:
     )
     STAMP.write_text(_fingerprint())
     _say(f"ready after {time.monotonic() - began:.0f} s")
+
+
+def _compile_rooms() -> None:
+    """For the Python that runs this, which is the one of .venv."""
+    for room in ROOMS:
+        # What can't be compiled is told by whoever imports it.
+        compileall.compile_dir(str(ROOT / room), quiet=2)
 
 
 def _need_new_python() -> None:

@@ -19,6 +19,9 @@ from schemas.runs import SEARCH_ATTRIBUTES
 
 NINETY_DAYS_S = 7_776_000
 
+_FEWER_COLLECTIONS = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
+"""Go's garbage collector took a seventh of the server's CPU time with its default, which spares memory we have."""
+
 
 @dataclass
 class TemporalServer:
@@ -51,7 +54,7 @@ def temporal(
         argv += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=2"]
     if codec_endpoint:
         argv += ["--ui-codec-endpoint", codec_endpoint]
-    child = Child("temporal", argv, folder / "temporal.log")
+    child = Child("temporal", argv, folder / "temporal.log", _FEWER_COLLECTIONS)
     return TemporalServer(child, f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}")
 
 

@@ -26,7 +26,7 @@ from workers.wiring import Wiring
 from workflows.failures import code_of
 
 WWW = "certificate-renewal/www"
-DIRECTLY = ("make_key", "place_order", "stage", "switch", "verify")
+DIRECTLY = ("make_key", "obtain_certificate", "stage", "switch", "verify")
 
 
 def test_who_is_granted_nothing_causes_no_effect_and_who_may_does(fleet: Fleet) -> None:
@@ -99,7 +99,7 @@ def _by_the_steps_themselves(fleet: Fleet, wiring: Wiring) -> None:
     ).operation
     step = {"operation": operation, "certificate": "www", "group": "web-1", "target": "web-1"}
     refused = asyncio.run(_rogue(wiring, [(name, {**step, "issuer": "acme"}) for name in DIRECTLY]))
-    assert dict(refused)["make_key"] == dict(refused)["place_order"] == "NotAuthorized"
+    assert dict(refused)["make_key"] == dict(refused)["obtain_certificate"] == "NotAuthorized"
     # The later steps need what the earlier ones have left, so they come to no effect even sooner.
     assert {code for _, code in refused} <= {"NotAuthorized", "UnknownSubject"}
     assert journal.steps(operation) == ()

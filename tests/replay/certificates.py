@@ -66,7 +66,7 @@ class Steps:
     lost: frozenset[str] = frozenset()
 
     def __call__(self) -> Sequence[Callable[..., object]]:
-        steps = (self.make_key, self.place_order, self.prove_control, self.finalize_order, self.collect)
+        steps = (self.make_key, self.obtain_certificate)
         switching = (self.stage, self.switch, self.verify, self.restore, self.begin_undo, self.close_renewal)
         approving = (self.request_approval, self.cast_vote, self.count_approval)
         return (self.plan_renewal, self.find_due, *steps, *switching, *approving)
@@ -120,20 +120,8 @@ class Steps:
         return self._done(step, "make_key")
 
     @activity.defn
-    def place_order(self, step: StepInput) -> Done:
-        return self._done(step, "place_order")
-
-    @activity.defn
-    def prove_control(self, step: StepInput) -> Done:
-        return self._done(step, "prove_control")
-
-    @activity.defn
-    def finalize_order(self, step: StepInput) -> Done:
-        return self._done(step, "finalize_order")
-
-    @activity.defn(name="collect_certificate")
-    def collect(self, step: StepInput) -> IssuedCertificate:
-        self._done(step, "collect_certificate")
+    def obtain_certificate(self, step: StepInput) -> IssuedCertificate:
+        self._done(step, "obtain_certificate")
         facts = CertificateFacts(
             fingerprint=NEW,
             serial="1",

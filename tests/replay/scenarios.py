@@ -117,12 +117,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     _certificate(
         "worker-killed",
         "steps before, while and after targets are switched whose worker was lost, and which were tried again",
-        Steps(lost=frozenset({"finalize_order", "switch", "verify"})),
+        Steps(lost=frozenset({"obtain_certificate", "switch", "verify"})),
     ),
     _certificate(
         "order-lost",
         "the first CA forgets the order three times, and the second one issues",
-        Steps(refused={f"prove_control/acme/{turn}": OrderLost("forgotten") for turn in (1, 2, 3)}),
+        Steps(refused={f"obtain_certificate/acme/{turn}": OrderLost("forgotten") for turn in (1, 2, 3)}),
     ),
     _certificate(
         "undone",

@@ -146,14 +146,8 @@ class CertificateRenewal(Approvable):
 
     async def _order(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate:
         self.story.enter("ordering", waits_for=f"the CA {step.issuer}", who_can_act=OPERATOR)
-        wait = plan.issuer_patience_s
-        await self._do(Issuing.place_order, step, f"order from {step.issuer}", wait, AT_THE_CA)
-        shown = f"show {step.issuer} that we control {', '.join(plan.names)}"
-        await self._do(Issuing.prove_control, step, shown, wait, AT_THE_CA)
-        await self._do(Issuing.finalize_order, step, f"send the request to {step.issuer}", wait, AT_THE_CA)
-        return await self._do(
-            Issuing.collect_certificate, step, "fetch the certificate and check it", wait, AT_THE_CA
-        )
+        told = f"order from {step.issuer}: show control of {', '.join(plan.names)}, send the request, check what comes"
+        return await self._do(Issuing.obtain_certificate, step, told, plan.issuer_patience_s, AT_THE_CA)
 
     async def _stage(self, plan: RenewalPlan) -> None:
         self.story.enter("staging", waits_for="every target", who_can_act=OPERATOR)
@@ -279,7 +273,7 @@ class CertificateRenewal(Approvable):
 
 
 def _steps(plan: RenewalPlan) -> int:
-    return 2 + 5 * len(plan.groups) + 3 * len(plan.targets)
+    return 2 + 2 * len(plan.groups) + 3 * len(plan.targets)
 
 
 def _short(fingerprint: str | None) -> str:

@@ -130,7 +130,7 @@ async def test_the_next_issuer_is_asked_when_the_first_is_left_alone_for_longer_
 async def test_a_lost_order_is_placed_anew_three_times_and_then_the_next_issuer_is_asked(
     server: WorkflowEnvironment,
 ) -> None:
-    acts = StandIns(plan(), {"finalize/one": repeat(OrderLost("one has lost it."))})
+    acts = StandIns(plan(), {"order/one": repeat(OrderLost("one has lost it."))})
     assert (await _renew(server, acts)).issuer == "two"
     assert acts.counted["order/one"] == 3
 

@@ -37,7 +37,7 @@ def around() -> Any:
 def test_an_issuer_that_is_distrusted_since_it_was_planned_is_used_no_more() -> None:
     distrusted = OWN.model_copy(update={"issuer": "two"})
     steps, issuing = SwitchingActivities(around()), IssuingActivities(around())
-    for step in (issuing.place_order, issuing.collect_certificate, steps.stage, steps.switch, steps.verify):
+    for step in (issuing.obtain_certificate, steps.stage, steps.switch, steps.verify):
         with pytest.raises(CaRefused, match="distrusted_issuers"):
             ActivityEnvironment().run(step, distrusted)
     assert steps._target(distrusted.model_copy(update={"issuer": ""})) is not None
@@ -59,5 +59,5 @@ def test_a_step_reaches_no_target_outside_its_operations_plan(other: dict[str, s
 def test_a_step_orders_from_no_issuer_outside_its_operations_plan() -> None:
     with pytest.raises(NotAuthorized, match="does not reach"):
         ActivityEnvironment().run(
-            IssuingActivities(around()).place_order, OWN.model_copy(update={"issuer": "three"})
+            IssuingActivities(around()).obtain_certificate, OWN.model_copy(update={"issuer": "three"})
         )
