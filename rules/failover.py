@@ -1,6 +1,7 @@
 """After which errors another issuer is asked.
 
-Only what lies with the CA or the way to it: what is wrong with the certificate, the key or the targets would be
+Only what lies with the CA or the way to it, and so with what it wants to be shown (another may want to see something
+else, or nothing): what is wrong with the certificate, the key or the targets would be
 just as wrong with the next one.
 """
 
@@ -11,8 +12,10 @@ ISSUER_FAILED = frozenset(
         "CaUnavailable",
         "CaaForbids",
         "CertificateAwaited",
+        "ChallengeNotVisible",
         "DependencyOpen",
         "DependencyUnavailable",
+        "DnsUpdateRefused",
         "EgressRefused",
         "OrderInvalid",
         "OrderLost",

@@ -5,8 +5,8 @@ Invariants:
   and every sweep picks the same without storing it, and many certificates spread evenly over one window.
 - A moment in the past, so also a window in the past, means now. The CA may so bring a renewal forward as far as it
   likes: that is how it says that a certificate will be revoked.
-- A window that is still open and began while the certificate was new was made for longer lifetimes (two days wide, for
-  one that lives an hour): its end counts, or our own moment if that comes first.
+- A window that is still open, began while the certificate was new and is at least half as wide as its lifetime was made
+  for longer lifetimes (two days, for one that lives an hour): its end counts, or our own moment if that comes first.
 - The CA may put a renewal off, but by no more than half of the time that our own policy leaves before the end.
 - Without a window our own policy counts, and the words say why.
 """
@@ -20,7 +20,7 @@ from schemas.renewal_info import RenewalWindow
 from schemas.settings.certificates import RenewalPolicy
 
 _DIGITS = 16
-_YOUNG = 0.1
+_YOUNG, _WIDE = 0.1, 0.5
 """Of its lifetime."""
 
 
@@ -51,7 +51,8 @@ def advised(
         return Advice(now >= own, own, f"{unknown}, so by our own policy from {_day(own)}")
     latest, lifetime = own + (held.not_after - own) / 2, held.not_after - held.not_before
     moment = moment_in(window, held.fingerprint)
-    if window.start < held.not_before + lifetime * _YOUNG and window.end > now:
+    wide = window.end - window.start >= lifetime * _WIDE
+    if wide and window.start < held.not_before + lifetime * _YOUNG and window.end > now:
         moment = min(own, window.end)
     if moment > latest:
         return Advice(

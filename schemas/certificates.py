@@ -187,6 +187,8 @@ class CertificateRenewalResult(Contract):
     fingerprints: dict[str, Sha256] = Field(default_factory=dict)
     """Target to what it serves now."""
     issuer: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Issuers that were asked first and could not issue, in words."""
     not_after: AwareDatetime | None = None
     retired: tuple[str, ...] = ()
     """What became of what was replaced, in words."""

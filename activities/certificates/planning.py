@@ -1,7 +1,10 @@
 """Before anything is done: what a renewal will do, and which certificates are due."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -30,6 +33,9 @@ from schemas.settings.certificates import CertificateSettings
 
 SHARED = "shared"
 
+_LOOKS_AT_ONCE = 8
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 LARGEST_SWEEP = 250
 """Renewals that one sweep starts: with their signed requests they stay below 256 KiB in one payload."""
 
@@ -54,12 +60,23 @@ class PlanningActivities(KnownCertificates):
         plan = _planned(given, settings, held, decision, self._trusted(given.certificate, settings))
         if not plan.due:
             return plan
-        for issuer in plan.issuers:
-            # What can't be checked later must not be ordered now.
-            self._around.issuer(issuer).trust_anchors()
+        self._refuse_unless_checkable(plan.issuers)
         opened = self._open(plan)
         self._around.gate.record(opened.operation, authority)
         return self._asking(opened)
+
+    def _refuse_unless_checkable(self, issuers: tuple[str, ...]) -> None:
+        """What can't be checked later must not be ordered now. One that is away keeps nobody from asking another."""
+        away: list[RedoubtError] = []
+        for name in issuers:
+            try:
+                self._around.issuer(name).trust_anchors()
+            except RedoubtError as error:
+                if not error.type.retryable:
+                    raise
+                away.append(error)
+        if len(away) == len(issuers):
+            raise away[0]
 
     def _trusted(self, certificate: str, settings: CertificateSettings) -> tuple[str, ...]:
         issuers = tuple(name for name in settings.issuers if name not in self._around.distrusted)
@@ -94,13 +111,13 @@ class PlanningActivities(KnownCertificates):
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []
         unreadable: list[SweepDecision] = []
-        for name, settings in self._around.inventory.items():
-            try:
-                decision = self._decide(name, settings, left_open=name in left)
-            except RedoubtError as error:
-                unreadable.append(SweepDecision(certificate=name, due=False, why=error.detail))
-            else:
-                (held_off if decision.held_off else due).extend([decision] if decision.due else [])
+        for name, decision in self._looked_at(left):
+            if isinstance(decision, RedoubtError):
+                unreadable.append(SweepDecision(certificate=name, due=False, why=decision.detail))
+            elif decision.due:
+                (held_off if decision.held_off else due).append(decision)
+        # What ends first goes first; what an earlier run has left goes on by itself, if that run is still there.
+        due.sort(key=lambda one: (one.certificate in left, one.not_after or _LONG_AGO))
         findings = SweepFindings(
             looked_at=len(self._around.inventory),
             due=tuple(self._signed(decision) for decision in due[:LARGEST_SWEEP]),
@@ -112,11 +129,29 @@ class PlanningActivities(KnownCertificates):
         self._around.measures.swept(findings)
         return findings
 
+    def _looked_at(self, left: set[str]) -> list[tuple[str, SweepDecision | RedoubtError]]:
+        """Each certificate's decision, or why there is none; several at a time, for a host may hang."""
+        inventory = self._around.inventory
+
+        def look(name: str) -> SweepDecision | RedoubtError:
+            try:
+                return self._decide(name, inventory[name], left_open=name in left)
+            except RedoubtError as error:
+                return error
+
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="looking") as threads:
+            # A new thread inherits no context, and the activity stands in it.
+            asked = [(name, threads.submit(copy_context().run, look, name)) for name in inventory]
+            return [(name, answer.result()) for name, answer in asked]
+
     def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
         if left_open:
+            with contextlib.suppress(
+                RedoubtError
+            ):  # it may be in its grace, with targets that hold the new one
+                self._measured(name, settings)
             return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
-        by_target = {target.name: self._held(target) for target in settings.targets}
-        self._around.measures.held(name, by_target, settings.renew)
+        by_target = self._measured(name, settings)
         held, now = list(by_target.values()), datetime.now(UTC)
         decision = self._due(name, settings, held, now)
         if not decision.due:
@@ -129,6 +164,12 @@ class PlanningActivities(KnownCertificates):
             return decision
         why = f"{decision.why}; its last renewal failed, so the sweep tries again from {until:%Y-%m-%d %H:%M:%S} UTC"
         return decision.model_copy(update={"held_off": True, "why": why})
+
+    def _measured(self, name: str, settings: CertificateSettings) -> dict[str, CertificateFacts | None]:
+        """What each target holds, which the metrics tell too."""
+        by_target = {target.name: self._held(target) for target in settings.targets}
+        self._around.measures.held(name, by_target, settings.renew)
+        return by_target
 
     def _due(
         self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime

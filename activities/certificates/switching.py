@@ -16,6 +16,7 @@ from schemas.certificates import CertificateFacts, Close, Done, RenewalPlan, Ste
 from schemas.errors import (
     EvidenceUnavailable,
     Fenced,
+    InvalidSettings,
     RedoubtError,
     UnknownSubject,
     VerificationFailed,
@@ -65,7 +66,7 @@ class SwitchingActivities(Steps):
         settings, bundle = self._existing(step), self._bundle(step)
 
         def effect() -> dict[str, JsonValue]:
-            roots = self._around.issuer(step.issuer).trust_anchors()
+            roots = self._roots(settings, step)
             fence = Fence(operation=step.operation, epoch=FORWARD)
             return self._served(
                 settings,
@@ -83,6 +84,17 @@ class SwitchingActivities(Steps):
             raise
         return Done(words=bundle.version)
 
+    def _roots(self, target: TargetSettings, step: StepInput) -> bytes:
+        """Those that the target's visitors trust, if the settings say so; then the issuer is not asked."""
+        if target.verify is None or not target.verify.trust_file:
+            return self._around.issuer(step.issuer).trust_anchors()
+        try:
+            return Path(target.verify.trust_file).read_bytes()
+        except OSError as error:
+            raise InvalidSettings(
+                f"The trust_file of target {target.name} can't be read ({error.strerror})."
+            ) from error
+
     def _served(
         self,
         target: TargetSettings,
@@ -96,8 +108,6 @@ class SwitchingActivities(Steps):
         settings, at = self._settings(certificate), target.verify
         if at is None:
             return self._read_back(target, fingerprint)
-        if roots is not None and at.trust_file:
-            roots = Path(at.trust_file).read_bytes()
         seen = wait_until_served(
             self._around.prober,
             at.host,

@@ -44,6 +44,7 @@ from schemas.settings.names import is_address
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _BEAT_S = 1.0
+_STATUSES = {"pending", "ready", "processing", "valid", "invalid"}
 _NOT_REPLACED = {"alreadyReplaced", "malformed", "unauthorized"}
 
 
@@ -231,19 +232,21 @@ class AcmeIssuer:
     def _sent(self, client: ClientV2, wanted: list[messages.Identifier], replaces: str | None) -> Order:
         new = _NewOrder(identifiers=wanted, profile=self._given.profile, replaces=replaces)
         response = client._post(client.directory["newOrder"], new)  # noqa: SLF001 - the library's own new_order hides the URL until it has asked for every authorization
-        placed = _order(response.headers["Location"], messages.Order.from_json(response.json()))
+        placed = _order(
+            response.headers["Location"], _whole(self.name, messages.Order.from_json(response.json()))
+        )
         return placed.model_copy(update={"replaces": replaces is not None})
 
     def _read(self, url: str) -> messages.Order:
         response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as below
         body: messages.Order = self._account.parsed(messages.Order, response)
-        return body
+        return _whole(self.name, body)
 
     def _until(self, url: str, unsettled: set[str], beat: Callable[[], None]) -> Order:
         """Wait until the order has left these states; an invalid one raises what the CA says of it."""
         for wait in self._pauses(beat):
             response = self._ask(lambda client: client._post_as_get(url))  # noqa: SLF001 - as above
-            order: Order = _order(url, self._account.parsed(messages.Order, response))
+            order = _order(url, _whole(self.name, self._account.parsed(messages.Order, response)))
             if order.status == "invalid":
                 raise OrderInvalid(
                     f"{self.name} declared the order invalid: {order.problem or 'no reason given'}."
@@ -310,6 +313,20 @@ def _finalize(name: str, client: ClientV2, url: str, request: messages.Certifica
         # Another attempt was faster: its request has the same bytes. Reading the order tells.
         if error.code != "orderNotReady":
             raise
+
+
+def _whole(name: str, body: messages.Order) -> messages.Order:
+    """With all that RFC 8555, 7.1.3 requires: the library takes an order without it."""
+    links = body.authorizations
+    if (
+        body.status is None
+        or body.status.name not in _STATUSES
+        or not isinstance(links, list | tuple)
+        or not all(isinstance(link, str) for link in links)
+        or not isinstance(body.finalize, str)
+    ):
+        raise CaUnavailable(f"{name} sent an order that is not whole (RFC 8555, 7.1.3).")
+    return body
 
 
 def _order(url: str, body: messages.Order) -> Order:

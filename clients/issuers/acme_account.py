@@ -196,6 +196,8 @@ class Account:
         try:
             with self.translating(again=True):
                 return ClientV2.get_directory(self._given.directory, network)
+        except (AttributeError, TypeError) as error:
+            raise CaUnavailable(f"{self.name} sent a directory that is not ACME's.") from error
         except OrderLost:
             raise CaRefused(f"There is no ACME directory at {self._given.directory}.") from None
 

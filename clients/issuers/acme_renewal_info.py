@@ -4,6 +4,7 @@
   certificate is never asked about.
 - A CA that offers no renewal information, or does not know the certificate (another's), is no error: None.
 - One that does not answer, or answers nonsense, raises `CaUnavailable`: the caller goes by our own policy, and says so.
+  It is not asked for a minute then, about no certificate: a thousand of them must not wait for it one after the other.
 """
 
 import base64
@@ -37,6 +38,8 @@ class RenewalInformation:
         self._account = account
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, RenewalWindow | None]] = {}
+        self._away = (0.0, "")
+        """Until when it is not asked again, and what it failed with."""
 
     def window(self, chain: bytes) -> RenewalWindow | None:
         leaf = _leaf(chain)
@@ -47,7 +50,8 @@ class RenewalInformation:
             until, kept = self._kept.get(name, (0.0, None))
         if time.monotonic() < until:
             return kept
-        window, seconds = self._ask(name)
+        response, seconds = self._answer(name)
+        window = None if response is None else self._read(response)
         with self._lock:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
@@ -58,12 +62,29 @@ class RenewalInformation:
         """The ID under which this CA knows the certificate; None if it knows none."""
         return certificate_id(_leaf(chain)) if self.window(chain) is not None else None
 
-    def _ask(self, name: str) -> tuple[RenewalWindow | None, float]:
+    def _answer(self, name: str) -> tuple[object | None, float]:
+        """As `_ask`; from a CA that does not answer, the same error for a minute."""
+        with self._lock:
+            until, failed = self._away
+        if failed and time.monotonic() < until:
+            raise CaUnavailable(failed)
+        try:
+            return self._ask(name)
+        except CaUnavailable as error:
+            with self._lock:
+                self._away = (time.monotonic() + _LEAST_S, error.detail)
+            raise
+
+    def _ask(self, name: str) -> tuple[object | None, float]:
+        """The CA's answer, None if it has none to give, and for how many seconds that holds.
+
+        The first question fetches the directory, too.
+        """
         base = self._account.client().directory.to_partial_json().get("renewalInfo")
         if not isinstance(base, str):
             return None, _USUAL_S
 
-        def question(client: ClientV2) -> tuple[RenewalWindow | None, float]:
+        def question(client: ClientV2) -> tuple[object | None, float]:
             try:
                 response = client.net.get(f"{base.rstrip('/')}/{name}")
             except AcmeError:
@@ -71,9 +92,9 @@ class RenewalInformation:
                     return None, _USUAL_S
                 raise
             said = retry_after(response, _MOST_S)
-            return self._read(response), max(_LEAST_S, _USUAL_S if said is None else said)
+            return response, max(_LEAST_S, _USUAL_S if said is None else said)
 
-        answer: tuple[RenewalWindow | None, float] = self._account.ask_anonymously(question)
+        answer: tuple[object | None, float] = self._account.ask_anonymously(question)
         return answer
 
     def _read(self, response: object) -> RenewalWindow:

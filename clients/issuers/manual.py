@@ -14,6 +14,7 @@ Rules and invariants:
 
 import contextlib
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -119,7 +120,7 @@ class ManualIssuer:
         told = f"Names: {', '.join(names)}\nPut the signed chain (PEM, leaf first) into {self._given.folder}/inbox\n"
         pem = x509.load_der_x509_csr(csr).public_bytes(Encoding.PEM)
         with self._folder("requests") as folder:
-            draft = folder / f".{file.name}.{os.getpid()}"
+            draft = folder / f".{file.name}.{secrets.token_hex(8)}"
             draft.write_bytes(told.encode() + pem)
             draft.chmod(_READ_BY_GROUP)
             draft.replace(file)

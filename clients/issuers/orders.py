@@ -18,6 +18,7 @@ from schemas.errors import CaRefused, CaUnavailable, OrderLost
 
 _MAX_NAMES = 100
 _MAX_FILE_BYTES = 1 << 20
+_ROOTS = "roots.pem"
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -66,6 +67,21 @@ class OrderFolder:
         """Raises `FileExistsError` where that is there already."""
         with self.opened() as orders:
             store_file(orders / f"{self.order_id(url)}.{what}", content)
+
+    def kept_roots(self) -> bytes | None:
+        """What `keep_roots` has kept last."""
+        with self.opened(), contextlib.suppress(FileNotFoundError):
+            return (self._path / _ROOTS).read_bytes()[:_MAX_FILE_BYTES]
+        return None
+
+    def keep_roots(self, pem: bytes) -> None:
+        """Beside the orders, for when the CA can't be asked; the newest replaces what was there, whole."""
+        if self.kept_roots() == pem:
+            return
+        draft = f".{_ROOTS}.{secrets.token_hex(8)}"
+        with self.opened():
+            store_file(self._path / draft, pem)
+            (self._path / draft).replace(self._path / _ROOTS)
 
     def count(self) -> int:
         with self.opened() as orders:

@@ -95,10 +95,20 @@ class VaultPki:
                 raise InvalidSettings(
                     f"issuers.{self.name}.trust_file can't be read ({error.strerror})."
                 ) from error
-        roots = [one for one in self._issuer_chain() if one.issuer == one.subject]
+        try:
+            chain = self._issuer_chain()
+        except CaUnavailable:
+            # A Vault that is sealed for an hour has the root that it had: what it issued can still be verified.
+            kept = self._orders.kept_roots()
+            if kept is None:
+                raise
+            return kept
+        roots = [one for one in chain if one.issuer == one.subject]
         if not roots:
             raise InvalidSettings(f"Vault's chain has no root: name it as issuers.{self.name}.trust_file.")
-        return b"".join(one.public_bytes(Encoding.PEM) for one in roots)
+        pem = b"".join(one.public_bytes(Encoding.PEM) for one in roots)
+        self._orders.keep_roots(pem)
+        return pem
 
     def crl_at(self, url: str) -> bytes | None:
         """The list at one of this engine's own addresses, over its verified TLS; None for any other address."""

@@ -1,6 +1,7 @@
 """What an ACME CA offers beside orders: profiles, renewal information, chains, rehearsal, another account key."""
 
 import json
+import signal
 import ssl
 import urllib.request
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from cli.dev.servers import Pebble
 from clients.challenges.http01 import WebrootSolver
-from clients.issuers import Rehearses, SuggestsRenewal
+from clients.issuers import Rehearses, SuggestsRenewal, acme_network
 from clients.issuers.acme import AcmeIssuer
 from schemas.errors import AccountRefused, CaUnavailable, CertificateRejected, InvalidSettings
 from schemas.settings import issuers
@@ -143,7 +144,26 @@ def test_renewal_information_that_makes_no_sense_is_an_error_and_no_window(
     now = datetime.now(UTC)
     suggest(asking_ca, chain, window_of(now, now))
     with pytest.raises(CaUnavailable, match="ends before"):
-        issuer.renewal_info(chain)
+        made().renewal_info(chain)
+
+
+def test_a_ca_that_does_not_answer_is_not_asked_about_every_certificate(
+    made: Made, asking_ca: Pebble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = made()
+    chains = [issued(issuer)[1] for _ in range(2)]
+    monkeypatch.setattr(acme_network, "TIMEOUT_S", 0.5)
+    asking_ca.ca.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(CaUnavailable):
+            issuer.renewal_info(chains[0])
+    finally:
+        asking_ca.ca.signal(signal.SIGCONT)
+    # It would answer by now, and another process asks it.
+    with pytest.raises(CaUnavailable):
+        issuer.renewal_info(chains[1])
+    monkeypatch.undo()
+    assert made().renewal_info(chains[1]) is not None
 
 
 def test_an_order_names_what_it_replaces_once(made: Made) -> None:

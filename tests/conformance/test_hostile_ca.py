@@ -78,6 +78,48 @@ def test_it_is_left_alone_and_the_next_issuer_is_asked(
     assert {path for _, path, _ in ca.asked} == {"/dir"}
 
 
+WHOLE = {"status": "pending", "authorizations": [], "finalize": "https://localhost/finalize"}
+NOT_WHOLE: dict[str, object] = {
+    "no order at all": {},
+    "without a status": {**WHOLE, "status": None},
+    "in a state that there is not": {**WHOLE, "status": "revoked"},
+    "without authorizations": {**WHOLE, "authorizations": None},
+    "with numbers for links": {**WHOLE, "authorizations": [1]},
+    "without a place to finalize": {name: WHOLE[name] for name in ("status", "authorizations")},
+}
+
+
+@pytest.mark.parametrize("what", NOT_WHOLE)
+def test_an_order_that_is_not_whole_is_no_answer(
+    ca: Hostile, identity: Identity, tmp_path: Path, what: str
+) -> None:
+    here = f"https://localhost:{ca.port}"
+    given = {name: value for name, value in NOT_WHOLE[what].items() if value is not None}  # type: ignore[attr-defined]  # a dict
+    nonce = "bm9uY2U"
+    ca.behaviours |= {
+        "/dir": directory(ca),
+        "/newNonce": answering(b"", Replay_Nonce=nonce),
+        "/newAccount": answering({"status": "valid"}, 201, Location=f"{here}/account", Replay_Nonce=nonce),
+        "/newOrder": answering(given, 201, Location=f"{here}/order", Replay_Nonce=nonce),
+        "/order": answering(given, Replay_Nonce=nonce),
+    }
+    issuer = issuer_of(ca, identity.ca_file, tmp_path)
+    with pytest.raises(CaUnavailable):
+        issuer.place_order(names_of_ones_own())
+    with pytest.raises(CaUnavailable):
+        issuer.order(f"{here}/order")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"a text"', b"7", b"{", b'{"newNonce": 7}'])
+def test_a_directory_that_is_none_is_no_answer(
+    ca: Hostile, identity: Identity, tmp_path: Path, body: bytes
+) -> None:
+    ca.behaviours["/dir"] = answering(body)
+    with pytest.raises(RedoubtError) as refused:
+        issuer_of(ca, identity.ca_file, tmp_path).place_order(names_of_ones_own())
+    assert another_may_help(refused.value.code)
+
+
 def test_a_body_that_trickles_ends_with_the_time(
     monkeypatch: pytest.MonkeyPatch, ca: Hostile, identity: Identity, tmp_path: Path
 ) -> None:

@@ -66,6 +66,8 @@ class CertificateRenewal(Approvable):
         self.issued: dict[str, IssuedCertificate] = {}
         """By group, as they come."""
         self.retired: tuple[str, ...] = ()
+        self.passed_over: tuple[str, ...] = ()
+        """Issuers that could not issue, in words."""
         try:
             plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
             if not plan.due:
@@ -131,7 +133,8 @@ class CertificateRenewal(Approvable):
                 ):
                     raise
                 self.story.severe("warning")
-                self.story.result = f"{issuer} could not issue it: {plain(detail_of(failure))}"
+                self.passed_over += (f"{issuer} could not issue it: {plain(detail_of(failure))}",)
+                self.story.result = "\n\n".join(self.passed_over)
         raise AssertionError("a plan has at least one issuer")
 
     async def _order_from(self, plan: RenewalPlan, group: Group, issuer: str) -> IssuedCertificate:
@@ -201,7 +204,7 @@ class CertificateRenewal(Approvable):
         one = next(iter(self.issued.values()))
         self.story.enter("renewed")
         valid = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
-        self.story.result = "\n\n".join((valid, *self.retired))
+        self.story.result = "\n\n".join((valid, *self.passed_over, *self.retired))
         self.story.tell()
         by_target = {name: self.issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
         return CertificateRenewalResult(
@@ -210,6 +213,7 @@ class CertificateRenewal(Approvable):
             certificate=plan.certificate,
             fingerprints=by_target,
             issuer=one.issuer,
+            passed_over=self.passed_over,
             retired=self.retired,
             not_after=min(each.facts.not_after for each in self.issued.values()),
         )

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.dev.process import free_port
 from clients.issuers.vault_pki import VaultPki
 from clients.revocation.crl import RevocationLists
-from schemas.errors import CaRefused, DependencyUnavailable
+from clients.secrets.resolver import Secrets
+from clients.secrets.vault_session import VaultSession
+from schemas.errors import CaRefused, CaUnavailable, DependencyUnavailable
 from schemas.revocations import RevocationReason
 from tests.conftest import VaultServer
 from tests.servers.engines import Engine
@@ -38,6 +41,19 @@ def test_its_list_tells_what_is_revoked_and_what_is_good(vault: VaultServer, tmp
     assert status.state == "revoked"
     assert status.at is not None
     assert reader(issuer).status(good, issuer.trust_anchors()).state == "good"
+
+
+def test_what_it_issued_can_be_verified_while_vault_is_away(vault: VaultServer, tmp_path: Path) -> None:
+    engine = Engine.made(vault)
+    roots = engine.issuer(tmp_path).trust_anchors()
+    away = engine.settings(tmp_path)
+    nobody = away.vault.model_copy(update={"address": f"http://127.0.0.1:{free_port()}"})
+    session = VaultSession("nobody", nobody, Secrets())
+    issuer = VaultPki("pki", away.model_copy(update={"vault": nobody}), session)
+    assert issuer.trust_anchors() == roots
+    elsewhere = away.model_copy(update={"vault": nobody, "path": str(tmp_path / "new")})
+    with pytest.raises(CaUnavailable):
+        VaultPki("pki", elsewhere, session).trust_anchors()
 
 
 def test_lists_are_read_at_its_own_addresses_alone(vault: VaultServer, tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def test_due_from_one_moment_on_and_never_later_than_half_of_our_own_margin(
     own = due_at(facts.not_before, facts.not_after, POLICY)
     assert advice.moment <= own + (facts.not_after - own) / 2 < facts.not_after
     wanted = moment_in(window, fingerprint)
-    if window.start < facts.not_before + (facts.not_after - facts.not_before) * 0.1 and window.end > now:
+    lifetime = facts.not_after - facts.not_before
+    wide = window.end - window.start >= lifetime * 0.5
+    if wide and window.start < facts.not_before + lifetime * 0.1 and window.end > now:
         wanted = min(own, window.end)
     assert advice.moment == min(wanted, own + (facts.not_after - own) / 2)
 
@@ -104,3 +106,11 @@ def test_a_window_in_the_past_means_now_whatever_our_own_policy_says() -> None:
 def test_a_window_too_near_to_the_end_is_told() -> None:
     late = RenewalWindow(start=BEGIN + timedelta(days=89), end=BEGIN + timedelta(days=90))
     assert "too near to its end" in advised(held(), POLICY, late, BEGIN).why
+
+
+def test_a_narrow_window_that_is_open_now_counts_for_a_young_certificate_too() -> None:
+    """As a CA says that it is about to revoke: what was issued yesterday does not wait for the window's end."""
+    facts = held("00" * 32, days=90)
+    now = facts.not_before + timedelta(days=1)
+    window = RenewalWindow(start=now - timedelta(hours=1), end=now + timedelta(days=1))
+    assert advised(facts, POLICY, window, now).due
