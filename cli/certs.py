@@ -15,6 +15,7 @@ from cli.calendar import calendar
 from cli.discover import discover
 from cli.inventory import held
 from cli.output import ExitCode, Format, Output, put, say, table
+from cli.rehearsal import rehearse
 from clients.settings import load
 from rules.certificates import due
 from schemas.certificates import CertificateFacts
@@ -40,6 +41,7 @@ def certs() -> None:
 app.command("account-rollover")(account_rollover)
 app.command("calendar")(calendar)
 app.command("discover")(discover)
+app.command("rehearse")(rehearse)
 
 
 @app.command("list")

@@ -27,6 +27,7 @@ class Event(StrEnum):
     OPERATION_CLOSED = "operation.closed"
     OPERATION_UNDO = "operation.undo"
     KEY_GENERATED = "key.generated"
+    CERTIFICATE_REHEARSED = "certificate.rehearsed"
     CERTIFICATE_ORDERED = "certificate.ordered"
     CERTIFICATE_AUTHORIZED = "certificate.authorized"
     CERTIFICATE_FINALIZED = "certificate.finalized"

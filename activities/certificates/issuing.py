@@ -10,11 +10,11 @@ from temporalio import activity
 from activities.beating import beats
 from activities.certificates.issued import KnownCertificates
 from activities.certificates.steps import issued_by, order_of
-from clients.issuers import Order, SuggestsRenewal
+from clients.issuers import Order, Rehearses, SuggestsRenewal
 from rules import certificates as rules
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
-from schemas.errors import CertificateRejected
+from schemas.errors import CaUnavailable, CertificateRejected
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 
@@ -47,12 +47,40 @@ class IssuingActivities(KnownCertificates):
         Temporal server a third less (docs/adr/0012).
         """
         plan = self._planned(step)
+        self._rehearse(plan, step)
         url = self._ordered(plan, step)
         self._authorize(step, url)
         self._finalize(step, url)
         facts = self._collect(plan, step, url)
         self._around.measures.issued(plan.certificate, step.issuer)
         return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
+
+    def _rehearse(self, plan: RenewalPlan, step: StepInput) -> None:
+        """Before the first order of a new name: what is wrong with it shall not count against the CA's limits.
+
+        A CA for rehearsals that is away is no reason to wait: the evidence says that none was held.
+        """
+        issuer, name = self._around.issuer(step.issuer), f"rehearse/{order_of(step)}"
+        if not isinstance(issuer, Rehearses) or not issuer.can_rehearse():
+            return
+        if self._around.journal.result(step.operation, name) is not None:
+            return
+        known = {had for one in self._issued_before(plan.certificate) for had in one.facts.names}
+        if known.issuperset(plan.names):
+            return
+
+        def effect() -> dict[str, JsonValue]:
+            try:
+                issuer.rehearse(plan.names, self._csr(step), activity.heartbeat)
+            except CaUnavailable as error:
+                return {"held": False, "why": error.detail}
+            return {"held": True}
+
+        facts: dict[str, JsonValue] = {"issuer": step.issuer, "names": list(plan.names)}
+        self._once(step.operation, name, Event.CERTIFICATE_REHEARSED, facts, effect)
+
+    def _csr(self, step: StepInput) -> bytes:
+        return base64.b64decode(str(self._result(step.operation, f"key/{step.group}")["csr"]))
 
     def _ordered(self, plan: RenewalPlan, step: StepInput) -> str:
         """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect."""
@@ -88,7 +116,7 @@ class IssuingActivities(KnownCertificates):
 
     def _finalize(self, step: StepInput, url: str) -> None:
         """Send the stored request, the same bytes at each attempt, to the stored order."""
-        csr = base64.b64decode(str(self._result(step.operation, f"key/{step.group}")["csr"]))
+        csr = self._csr(step)
 
         def effect() -> dict[str, JsonValue]:
             return {"status": self._around.issuer(step.issuer).finalize(url, csr, activity.heartbeat).status}

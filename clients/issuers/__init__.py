@@ -95,6 +95,9 @@ class ChangesAccountKey(Protocol):
 class Rehearses(Protocol):
     """An issuer that can try everything at a CA whose certificates nobody trusts."""
 
+    def can_rehearse(self) -> bool:
+        """Whether its settings name such a CA."""
+
     def rehearse(self, names: tuple[str, ...], csr: bytes, beat: Callable[[], None]) -> None:
         """Order, prove, finalize, check, and throw the certificate away.
 

@@ -150,6 +150,9 @@ class AcmeIssuer:
             )
         return "".join(ssl.DER_cert_to_PEM_cert(root) for root in roots).encode("ascii")
 
+    def can_rehearse(self) -> bool:
+        return self._given.staging_directory is not None
+
     def rehearse(self, names: tuple[str, ...], csr: bytes, beat: Callable[[], None]) -> None:
         rehearse(self._staging(), names, csr, beat)
 
