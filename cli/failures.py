@@ -19,7 +19,13 @@ from cli.output import ExitCode, say
 from rules.correlation import well_formed
 from schemas.errors import CATALOGUE, Category, RedoubtError
 
-_UNREACHABLE = {"DependencyUnavailable", "EvidenceUnavailable", "KeyStoreUnavailable", "CaUnavailable"}
+_UNREACHABLE = {
+    "DependencyUnavailable",
+    "EvidenceUnavailable",
+    "KeyStoreUnavailable",
+    "CaUnavailable",
+    "CaRateLimited",
+}
 _BY_CATEGORY = {Category.INPUT: ExitCode.USAGE, Category.CHECK: ExitCode.VERIFICATION}
 
 correlation_id = str(uuid4())

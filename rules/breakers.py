@@ -16,11 +16,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from schemas.breakers import Phase
-from schemas.errors import Category, DependencyOpen, ErrorType
+from schemas.errors import CaRateLimited, Category, DependencyOpen, ErrorType
 from schemas.settings.dependencies import BreakerSettings
 
 PROBE_PAUSE_S = 5.0
 """When to ask again while the probes are under way: their results may come any time."""
+
+
+_SAYS_NOTHING = {DependencyOpen.code, CaRateLimited.code}
+"""A CA's limit may be one for some names only: those of others must not wait for it."""
 
 
 class Verdict(Enum):
@@ -75,7 +79,7 @@ def phase_at(state: State, now: float) -> Phase:
 
 
 def verdict_of(error: ErrorType) -> Verdict:
-    if error.category is not Category.DEPENDENCY or error.code == DependencyOpen.code:
+    if error.category is not Category.DEPENDENCY or error.code in _SAYS_NOTHING:
         return Verdict.NOTHING
     return Verdict.FAILED if error.retryable else Verdict.WORKED
 

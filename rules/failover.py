@@ -8,6 +8,7 @@ just as wrong with the next one.
 ISSUER_FAILED = frozenset(
     (
         "AccountRefused",
+        "CaRateLimited",
         "CaRefused",
         "CaUnavailable",
         "CaaForbids",

@@ -51,11 +51,18 @@ class RedoubtError(Exception):
 CATALOGUE: dict[str, ErrorType] = {}
 
 
-def _error(
-    code: str, category: Category, meaning: str, what_to_do: str, *, retryable: bool = False
+def _error(  # noqa: PLR0913 - an entry of the catalogue is all of these
+    code: str,
+    category: Category,
+    meaning: str,
+    what_to_do: str,
+    *,
+    retryable: bool = False,
+    kind: type[RedoubtError] = RedoubtError,
 ) -> type[RedoubtError]:
+    """`kind`: the error of which this is a special case, for who treats both alike."""
     CATALOGUE[code] = ErrorType(code, category, retryable, meaning, what_to_do)
-    return type(code, (RedoubtError,), {"code": code, "__doc__": meaning})
+    return type(code, (kind,), {"code": code, "__doc__": meaning})
 
 
 InvalidInput = _error(
@@ -160,6 +167,14 @@ CaUnavailable = _error(
     "The certificate authority did not answer, or answered that it can't now.",
     "It is tried again by itself; if it lasts, check the CA's status and the network.",
     retryable=True,
+)
+CaRateLimited = _error(
+    "CaRateLimited",
+    Category.DEPENDENCY,
+    "The certificate authority has issued as much as its limits allow for now, to this account or for these names.",
+    "It is tried again when the CA says; if it lasts, ask for fewer certificates, or name a second issuer.",
+    retryable=True,
+    kind=CaUnavailable,
 )
 CertificateAwaited = _error(
     "CertificateAwaited",

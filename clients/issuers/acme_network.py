@@ -20,6 +20,7 @@ from clients.egress import Request
 from clients.egress.client import EgressClient
 from schemas.errors import (
     AccountRefused,
+    CaRateLimited,
     CaRefused,
     CaUnavailable,
     OrderInvalid,
@@ -49,7 +50,7 @@ _ACCOUNT = {
     "unauthorized",
     "userActionRequired",
 }
-_LATER = {"rateLimited", "serverInternal", "badNonce"}
+_LATER = {"serverInternal", "badNonce"}
 _ORDER = {"connection", "dns", "incorrectResponse", "tls", "caa"}
 
 
@@ -80,7 +81,7 @@ class Network(ClientNetwork):
         self.status = response.status_code
         if self.status == _TOO_MANY or self.status >= _SERVER_ERROR:
             said = _problem_of(response)
-            raise CaUnavailable(
+            raise (CaRateLimited if self.status == _TOO_MANY else CaUnavailable)(
                 f"{self.name} answered with status {self.status}{said and f': {said}'}.",
                 retry_after_s=retry_after(response),
             )
@@ -117,6 +118,8 @@ def translated(name: str, error: Exception, status: int) -> RedoubtError:
     code, said = code_of(error), in_words(error)
     if code in _ACCOUNT:
         return AccountRefused(f"{name} refuses the account: {said}.")
+    if code == "rateLimited":
+        return CaRateLimited(f"{name}: {said}.")
     if code in _LATER:
         return CaUnavailable(f"{name}: {said}.")
     return (OrderInvalid if code in _ORDER else CaRefused)(f"{name}: {said}.")

@@ -118,6 +118,7 @@ def test_what_is_shown_as_open_refuses() -> None:
         ("CaRefused", Verdict.WORKED),
         ("OrderInvalid", Verdict.WORKED),
         ("DependencyOpen", Verdict.NOTHING),
+        ("CaRateLimited", Verdict.NOTHING),
         ("CertificateRejected", Verdict.NOTHING),
         ("InvalidReference", Verdict.NOTHING),
         ("PinRejected", Verdict.NOTHING),

@@ -51,7 +51,7 @@ def test_a_rate_limit_is_told_with_the_cas_words_and_its_time() -> None:
     with pytest.raises(RedoubtError) as caught:
         network(answer(429, problem, Retry_After="77")).get("https://ca.invalid/")
     error = caught.value
-    assert (error.code, error.retry_after_s, error.type.retryable) == ("CaUnavailable", 77, True)
+    assert (error.code, error.retry_after_s, error.type.retryable) == ("CaRateLimited", 77, True)
     assert "too many certificates for example.com" in error.detail
 
 
@@ -68,7 +68,7 @@ def test_a_server_error_needs_no_words(body: object) -> None:
         ("badCSR", "CaRefused"),
         ("rejectedIdentifier", "CaRefused"),
         ("invalidProfile", "CaRefused"),
-        ("rateLimited", "CaUnavailable"),
+        ("rateLimited", "CaRateLimited"),
         ("userActionRequired", "AccountRefused"),
         ("externalAccountRequired", "AccountRefused"),
         ("caa", "OrderInvalid"),
