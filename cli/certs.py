@@ -1,7 +1,8 @@
 """`redoubt certs`: its commands, and `list`: every certificate of the inventory, by what its targets hold now.
 
 What a target holds is read where it lies, not remembered; what can't be read is shown as such, and exits 3. A
-certificate is due by the same rule that the sweep uses, and its last renewal comes from the records.
+certificate is due by its dates, and by what someone else has changed; the sweep asks the CAs, too. Its last renewal
+comes from the records.
 """
 
 from collections.abc import Iterator
