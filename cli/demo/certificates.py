@@ -12,6 +12,7 @@ from cli.demo.issuers import Issuers
 from cli.demo.oracle import CaCounts, Visitor
 from cli.demo.proofs import Proofs, expect, wait_for
 from cli.demo.renewing import NAME, Renewing, short
+from cli.demo.vault import VaultPkiClaim
 from cli.dev.stack import Stack
 from cli.output import say
 from rules.points import MARKER, POINT
@@ -42,6 +43,7 @@ class Certificates(Renewing):
         governance.approval()
         Issuers(self.stack, self.proofs).first_ca_down()
         governance.own_api()
+        VaultPkiClaim(self.stack, self.proofs).play()
         self.audit()
 
     # --- the claims -----------------------------------------------------------------------------------

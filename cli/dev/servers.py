@@ -82,6 +82,34 @@ def _temporal_answers(server: TemporalServer) -> bool:
 
 
 @dataclass
+class VaultDev:
+    """Vault in its development mode: in memory, unsealed, on loopback without TLS."""
+
+    child: Child
+    address: str
+    token: str
+    """Root's."""
+
+
+def start_vault(folder: Path, port: int, token: str) -> VaultDev:
+    address = f"127.0.0.1:{port}"
+    argv: list[str | Path] = [
+        find("vault"),
+        "server",
+        "-dev",
+        "-dev-listen-address",
+        address,
+        "-dev-no-store-token",
+    ]
+    # By the environment, so that no list of processes shows it.
+    env = {"VAULT_DEV_ROOT_TOKEN_ID": token, "HOME": str(folder)}
+    child = Child("vault", argv, folder / "vault.log", env)
+    child.start()
+    child.wait_until(lambda: listening(port), 60, "ready")
+    return VaultDev(child, f"http://{address}", token)
+
+
+@dataclass
 class Pebble:
     """Pebble with a name server that answers 127.0.0.1 for every name.
 

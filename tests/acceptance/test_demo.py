@@ -124,4 +124,4 @@ def test_every_claim_of_the_demo_is_proved() -> None:
     ended = redoubt({}, "demo", "-o", "json", within_s=600)
     assert ended.code == ExitCode.OK, ended.err
     assert {row["verdict"] for row in ended.json} == {"PROVED"}
-    assert len(ended.json) > 11
+    assert len(ended.json) > 12

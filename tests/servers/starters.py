@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.dev import servers
 from cli.dev.ports import Ports
-from cli.dev.process import Child, free_port, listening
+from cli.dev.process import Child, free_port
 from cli.dev.servers import PebblePorts, pebble, start_temporal, temporal
 from cli.dev.stack import Stack
 from clients.tools import find
@@ -103,21 +104,8 @@ def start_vault(folder: Path) -> Started:
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(token)
-    argv: list[str | Path] = [
-        find("vault"),
-        "server",
-        "-dev",
-        "-dev-listen-address",
-        f"127.0.0.1:{port}",
-        "-dev-no-store-token",
-    ]
-    # By the environment, so that no list of processes shows it.
-    child = Child(
-        "vault", argv, folder / "vault.log", {"VAULT_DEV_ROOT_TOKEN_ID": token, "HOME": str(folder)}
-    )
-    child.start()
-    child.wait_until(lambda: listening(port), 60, "ready")
-    return {"address": f"http://127.0.0.1:{port}", "token_file": str(token_file)}, child.stop
+    vault = servers.start_vault(folder, port, token)
+    return {"address": vault.address, "token_file": str(token_file)}, vault.child.stop
 
 
 def start_stack(folder: Path) -> Started:
