@@ -123,6 +123,9 @@ class _ActivityInbound(worker.ActivityInboundInterceptor):
 async def _recorded(
     spans: Spans | None, name: str, kind: Kind, carried: Correlation, *, workflow_id: str
 ) -> AsyncIterator[None]:
+    if spans is None:
+        yield
+        return
     started, error = time.time_ns(), None
     try:
         yield
@@ -130,6 +133,5 @@ async def _recorded(
         error = error_name(raised)
         raise
     finally:
-        if spans is not None:
-            attributes = {"temporalWorkflowID": workflow_id}
-            spans.record(Ended(name, kind, carried, started, time.time_ns(), attributes, error))
+        attributes = {"temporalWorkflowID": workflow_id}
+        spans.record(Ended(name, kind, carried, started, time.time_ns(), attributes, error))

@@ -155,6 +155,9 @@ class _RunOutbound(WorkflowOutboundInterceptor):
 
 
 def _takes(function: Callable[..., Any], args: Sequence[Any]) -> bool:
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_argcount == len(args) and not code.co_kwonlyargcount:
+        return True  # the usual case: a signature is built for each run's own copy of the function, and takes long
     try:
         inspect.signature(function).bind(*args)
     except TypeError:
