@@ -146,9 +146,8 @@ class PlanningActivities(KnownCertificates):
 
     def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
         if left_open:
-            with contextlib.suppress(
-                RedoubtError
-            ):  # it may be in its grace, with targets that hold the new one
+            # It may be in its grace, with targets that hold the new one: else the metrics would tell of the old one.
+            with contextlib.suppress(RedoubtError):
                 self._measured(name, settings)
             return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
         by_target = self._measured(name, settings)
