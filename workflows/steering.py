@@ -64,7 +64,11 @@ class Steerable:
             raise ApplicationError(f"This run can't {verb} now: {phase}.", type="NotNow", non_retryable=True)
 
     async def may_go_on(self) -> None:
-        """Between two steps: wait while paused; raise `Aborted` if someone said so."""
+        """Between two steps: wait while paused; raise `Aborted` if someone said so, or that the run was cancelled.
+
+        The SDK tells a run of its cancellation once, at the step that it waits for. Where that step succeeds all the
+        same, its result is all that the run hears: so it is asked for here.
+        """
         if self.story.paused and not self.abort_reason:
             before = self.story.waits_for
             self.story.waits_for = "someone to resume or abort it"
@@ -73,6 +77,8 @@ class Steerable:
             self.story.waits_for = before
         if self.abort_reason:
             raise Aborted(f"Aborted: {self.abort_reason}.")
+        if workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError
 
     async def rest(self, seconds: float, why: str) -> None:
         """Sleep durably, unless someone aborts."""

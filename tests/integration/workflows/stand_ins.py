@@ -1,5 +1,6 @@
 """Stand-ins for the renewal's activities: they do nothing, fail as a test says, and write down what was asked."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,10 @@ class StandIns:
     planned: RenewalPlan
     fails: Mapping[str, Iterator[RedoubtError]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    holds: str = ""
+    """The step that begins, and then ends only once the test says `go`."""
+    holding: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
         return [getattr(self, name) for name in _NAMES]
@@ -71,6 +76,11 @@ class StandIns:
     @property
     def counted(self) -> Counter[str]:
         return Counter(self.asked)
+
+    async def _hold(self, step: str) -> None:
+        if step == self.holds:
+            self.holding.set()
+            await self.go.wait()
 
     def _act(self, step: str) -> Done:
         self.asked.append(step)
@@ -82,14 +92,17 @@ class StandIns:
     @activity.defn
     async def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
         self.asked.append(f"plan/{given.certificate}")
+        await self._hold("plan")
         return self.planned
 
     @activity.defn
     async def make_key(self, step: StepInput) -> Done:
+        await self._hold("key")
         return self._act(f"key/{step.group}")
 
     @activity.defn
     async def obtain_certificate(self, step: StepInput) -> IssuedCertificate:
+        await self._hold("order")
         self._act(f"order/{step.issuer}")
         return IssuedCertificate(issuer=step.issuer, facts=NEW)
 

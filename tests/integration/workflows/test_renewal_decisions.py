@@ -249,6 +249,34 @@ async def test_a_cancelled_run_puts_everything_back_and_ends_as_cancelled(
     assert acts.asked[-1] == "close/undone"
 
 
+@pytest.mark.parametrize("step", ["plan", "key", "order"])
+async def test_a_cancel_is_not_lost_where_the_step_at_hand_still_succeeds(
+    server: WorkflowEnvironment, step: str
+) -> None:
+    """The step has gone too far to hear of it: its result counts, and nothing new begins."""
+    acts = StandIns(plan(), holds=step)
+    async with _worker(server, acts):
+        handle = await _start(server)
+        await acts.holding.wait()
+        await handle.cancel()
+        await _cancel_requested(handle)
+        acts.go.set()
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert type(failed.value.cause).__name__ == "CancelledError"
+    assert acts.asked[-1] == "close/undone"
+    assert not [one for one in acts.asked if one.startswith(("stage/", "switch/"))]
+
+
+async def _cancel_requested(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait until the run has taken note, and asked its step to end."""
+    while True:
+        async for event in handle.fetch_history_events():
+            if event.HasField("activity_task_cancel_requested_event_attributes"):
+                return
+        await asyncio.sleep(0.02)
+
+
 async def test_cancelling_again_does_not_stop_the_undo(server: WorkflowEnvironment) -> None:
     acts = StandIns(plan(grace_s=GRACE_S), {"restore/web-1": iter([ReloadFailed("not yet.")] * 3)})
     async with _worker(server, acts):
