@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from cli.demo.governance import Governance
 from cli.demo.issuers import Issuers
@@ -145,12 +146,19 @@ class Certificates(Renewing):
 
     def audit(self) -> None:
         with self.proofs.claim("The evidence log verifies") as p:
-            ended = self._redoubt("audit", "verify", "-o", "json")
-            expect(ended.returncode == 0, ended.stderr.strip() or ended.stdout.strip())
-            found = json.loads(ended.stdout)
+            wait_for(lambda: not self._verified()["waiting"], 30, "every row in the log")
+            found = self._verified()
+            expect(found["size"] > 0, "the log is empty")
+            expect(found["open_steps_count"] == 0, f"steps without an outcome: {found['open_steps']}")
             p.seen = ", ".join(
                 f"{key.replace('_', ' ')} {value}" for key, value in found.items() if isinstance(value, int)
             )
+
+    def _verified(self) -> dict[str, Any]:
+        ended = self._redoubt("audit", "verify", "-o", "json")
+        expect(ended.returncode == 0, ended.stderr.strip() or ended.stdout.strip())
+        found: dict[str, Any] = json.loads(ended.stdout)
+        return found
 
 
 def chapter(proofs: Proofs, stack: Stack, browser: Callable[[], str]) -> None:
