@@ -85,7 +85,8 @@ class ApprovalGate:
 
     def _governing(self, operation: str, current: Policy) -> Policy:
         """What has begun its effects without needing an approval goes on so; nothing else does."""
-        steps = {step.step for step in self._journal.steps(operation)} - {AUTHORIZATION}
+        begun = {step.step for step in self._journal.steps(operation)} - {AUTHORIZATION}
+        steps = {step for step in begun if not step.startswith(_UNDO)}  # undoing passes by this gate
         known = self._authorization(operation)
         if not steps or known is None:
             return current

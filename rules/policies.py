@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rules.requests import SERVICE, fingerprint_of
-from rules.roles import holders
+from rules.roles import holders, policy_admins
 from schemas.policies import DAYS, Decision, Grant, Policy, Role, Window
 from schemas.principals import UNKNOWN_NAME
 
@@ -60,7 +60,7 @@ def link(previous: Policy | None, previous_sha256: str | None, policy: Policy) -
 
 def quorum(previous: Policy, signed_by: Collection[str]) -> Decision:
     """`signed_by`: the IDs of the keys whose signatures over the new version's bytes are good."""
-    admins = holders(previous, Role.ADMIN)
+    admins = policy_admins(previous)
     signers = {
         name
         for name, entry in previous.principals.items()
@@ -139,9 +139,10 @@ def _identities(policy: Policy) -> Iterator[Complaint]:
 
 def _admins(policy: Policy) -> Iterator[Complaint]:
     in_hardware = 0
+    everywhere = policy_admins(policy)
     for name in sorted(holders(policy, Role.ADMIN) & policy.principals.keys()):
         if any(key.hardware for key in policy.principals[name].signing_keys):
-            in_hardware += 1
+            in_hardware += name in everywhere
         else:
             yield Complaint(
                 ("principals", name), f"{name} is admin and has no signing key in hardware; give one"

@@ -53,5 +53,15 @@ def holders(policy: Policy, role: Role) -> frozenset[str]:
     return frozenset(name for grant in policy.grants if grant.role is role for name in grant.principals)
 
 
+def policy_admins(policy: Policy) -> frozenset[str]:
+    """Who may change the policy: it decides about everything, so admins of one part of it may not."""
+    return frozenset(
+        name
+        for grant in policy.grants
+        if grant.role is Role.ADMIN and grant.capability == "*" and grant.scope == "*"
+        for name in grant.principals
+    )
+
+
 def _where(grant: Grant) -> str:
     return f"{grant.scope} of {'every capability' if grant.capability == '*' else grant.capability}"

@@ -122,6 +122,9 @@ class RevokingActivities(KnownCertificates):
     @activity.defn
     @beats
     def close_revocation(self, step: RevocationStep) -> Done:
+        opened = self._around.journal.operation(step.operation)
+        doomed = [one.fingerprint for one in _plan_of(opened).certificates]
+        self._refuse_unless_shown(opened, step.outcome, doomed)
         self._around.journal.close(step.operation, step.outcome, {"why": step.why})
         return Done()
 

@@ -6,7 +6,7 @@ version) before anything is done. No step hands on a private key.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -20,6 +20,7 @@ from clients.keystores import KeyStore
 from clients.probes import Prober
 from clients.revocation import Revocations
 from clients.targets import Target
+from rules.endings import not_shown
 from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import WorkflowInput
@@ -106,6 +107,20 @@ class Steps:
             **self._around.gate.confirm(operation, step),
             **self._around.approvals.confirm(operation, step),
         }
+
+    def _refuse_unless_shown(
+        self, opened: Operation, outcome: str, plan: Collection[str], *, undoing: bool = False
+    ) -> None:
+        """Close nothing as what it is not; what was closed already stays as it is."""
+        if opened.closed is not None:
+            return
+        ended = {one.step: one.result is not None for one in self._around.journal.steps(opened.operation)}
+        missing = not_shown(outcome, plan, ended, undoing=undoing)
+        if missing:
+            raise NotAuthorized(
+                f"The operation on {opened.subject} is not closed as {outcome}: its records do not show "
+                f"{', '.join(missing)}."
+            )
 
     def _settled(self, operation: str) -> bool:
         """Whether something was begun that can't be undone: then what was replaced can't be put back."""

@@ -166,7 +166,10 @@ class SwitchingActivities(Steps):
     @beats
     def restore(self, step: StepInput) -> Done:
         """Put the certificate that this target had back, and see that it is served again."""
-        settings, previous = self._target(step), self._planned(step).previous.get(step.target)
+        settings, plan = self._target(step), self._planned(step)
+        if not plan.undoing:
+            raise Fenced(f"The renewal of {step.certificate} does not undo itself, so nothing is put back.")
+        previous = plan.previous.get(step.target)
         fence = Fence(operation=step.operation, epoch=UNDOING)
 
         def effect() -> dict[str, JsonValue]:
@@ -188,7 +191,9 @@ class SwitchingActivities(Steps):
     @beats
     def close_renewal(self, close: Close) -> Done:
         """Delete versions that nobody needs, and let the next operation on this certificate begin."""
-        plan = self._plan(close.operation)
+        opened = self._around.journal.operation(close.operation)
+        plan = plan_of(opened)
+        self._refuse_unless_shown(opened, close.outcome, plan.targets, undoing=opened.undoing)
         epoch = UNDOING if close.outcome == "undone" else FORWARD
         for target in self._settings(plan.certificate).targets:
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))

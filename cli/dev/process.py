@@ -7,6 +7,7 @@ The kernel ends a child when its supervisor dies, even by SIGKILL (PR_SET_PDEATH
 import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 from schemas.errors import DependencyUnavailable
 
 _PR_SET_PDEATHSIG = 1
+_LOWEST_PORT, _EPHEMERAL = 20_000, 32_768
+"""Linux takes its own ports from the second on (ip_local_port_range)."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -137,7 +140,9 @@ def listening(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that the kernel gives to no outgoing connection, so that it is still free when a server binds it later."""
+    while True:
+        port = _LOWEST_PORT + secrets.randbelow(_EPHEMERAL - _LOWEST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

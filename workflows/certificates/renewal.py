@@ -10,7 +10,7 @@ terminated leaves its operation open, and the next run goes on with it in the sa
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -41,10 +41,8 @@ from workflows.story import Story, plain
 
 T = TypeVar("T")
 
-AT_A_TARGET = timedelta(minutes=11)
+AT_A_TARGET = timedelta(minutes=5)
 """One attempt at a target: longer than the lock, check, reload and verification of the settings may take together."""
-AT_EVERY_TARGET = timedelta(minutes=30)
-"""One attempt at a step that visits one target after another: a fleet takes long, and a lock may be held. It beats."""
 AT_THE_CA = timedelta(minutes=5)
 """One attempt at a step that talks to a CA; it beats while it polls."""
 ORDERS_WITH_ONE_ISSUER = 3
@@ -71,9 +69,7 @@ class CertificateRenewal(Approvable):
         self.passed_over: tuple[str, ...] = ()
         """Issuers that could not issue, in words."""
         try:
-            plan = await self._do(
-                Planning.plan_renewal, given, f"plan {given.certificate}", 300, AT_EVERY_TARGET
-            )
+            plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
             if not plan.due:
                 return self._not_due(plan)
             return await self._renew(plan)
@@ -99,7 +95,7 @@ class CertificateRenewal(Approvable):
         # Every target is verified: from here on nothing is put back any more, whatever fails.
         self.steered = False
         await self._retire(plan)
-        await self._close(plan, "renewed", "")
+        await self._do(Switching.close_renewal, plan.closing("renewed", ""), "finish", plan.undo_patience_s)
         return self._renewed(plan)
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
@@ -239,12 +235,10 @@ class CertificateRenewal(Approvable):
         )
         self.story.steps += len(todo.targets)
         await all_of(self._restore(plan, name) for name in todo.targets)
-        await self._close(plan, "undone", why)
+        await self._do(
+            Switching.close_renewal, plan.closing("undone", why), "finish", patience_s=plan.undo_patience_s
+        )
         self.story.enter("undone")
-
-    async def _close(self, plan: RenewalPlan, outcome: Literal["renewed", "undone"], why: str) -> None:
-        closing = plan.closing(outcome, why)
-        await self._do(Switching.close_renewal, closing, "finish", plan.undo_patience_s, AT_EVERY_TARGET)
 
     async def _restore(self, plan: RenewalPlan, name: str) -> None:
         step = plan.step(plan.group_of(name), target=name)

@@ -144,3 +144,11 @@ def test_what_no_window_fits_may_begin_at_any_time() -> None:
     assert rules.may_begin(windowed, "certificates", "CertificateRenewal", "www", at).yes
     assert rules.may_begin(windowed, "keys", "KeyRotation", "db1", at).yes
     assert not rules.may_begin(windowed, "certificates", "CertificateRenewal", "db1", at).yes
+
+
+@pytest.mark.parametrize("part", [{"capability": "certificates"}, {"scope": "www*"}])
+def test_an_admin_of_one_part_does_not_change_the_policy_of_the_whole(part: dict[str, str]) -> None:
+    narrow = Grant(role=Role.ADMIN, principals=("root", "deputy"), **part)
+    before = policy().model_copy(update={"grants": (narrow,)})
+    assert not rules.quorum(before, {"root-1", "deputy-1"}).yes
+    assert any("could never change" in str(complaint) for complaint in rules.complaints(before))

@@ -1,15 +1,15 @@
 """An operation reaches its own certificate, its plan's targets and its plan's issuers, whatever a step names."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.certificates.issuing import IssuingActivities
 from activities.certificates.switching import SwitchingActivities
-from schemas.certificates import StepInput
-from schemas.errors import CaRefused, NotAuthorized
+from schemas.certificates import Close, StepInput
+from schemas.errors import CaRefused, Fenced, NotAuthorized
 from store import Operation
 from tests.integration.workflows.stand_ins import plan
 
@@ -61,3 +61,21 @@ def test_a_step_orders_from_no_issuer_outside_its_operations_plan() -> None:
         ActivityEnvironment().run(
             IssuingActivities(around()).obtain_certificate, OWN.model_copy(update={"issuer": "three"})
         )
+
+
+def test_nothing_is_put_back_while_the_operation_goes_forward() -> None:
+    """Whoever can write to Temporal can start this step, in a grace say, and no gate asks who undoes."""
+    with pytest.raises(Fenced, match="does not undo itself"):
+        ActivityEnvironment().run(SwitchingActivities(around()).restore, OWN)
+
+
+@pytest.mark.parametrize("outcome", ["renewed", "undone"])
+def test_an_operation_in_the_middle_is_closed_as_neither(outcome: Literal["renewed", "undone"]) -> None:
+    surroundings, closed = around(), []
+    step = SimpleNamespace(step="switch/web-1", result={"fingerprint": "f"})
+    surroundings.journal.steps = lambda _: (step,)
+    surroundings.journal.close = lambda *given: closed.append(given)
+    close = Close(operation=OWN.operation, certificate="www", outcome=outcome, why="")
+    with pytest.raises(NotAuthorized, match="do not show"):
+        ActivityEnvironment().run(SwitchingActivities(surroundings).close_renewal, close)
+    assert not closed
