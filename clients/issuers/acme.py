@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from acme import messages
@@ -34,6 +33,7 @@ from clients.issuers.acme_renewal_info import RenewalInformation
 from clients.issuers.acme_revocation import revoke
 from clients.issuers.acme_rollover import roll_over
 from clients.issuers.caa import CaaCheck
+from clients.issuers.roots import read_trust_file
 from rules.points import reached
 from schemas.errors import CaRefused, CaUnavailable, InvalidSettings, OrderInvalid, RedoubtError
 from schemas.renewal_info import RenewalWindow
@@ -137,12 +137,7 @@ class AcmeIssuer:
 
     def trust_anchors(self) -> bytes:
         if self._given.trust_file:
-            try:
-                return Path(self._given.trust_file).read_bytes()
-            except OSError as error:
-                raise InvalidSettings(
-                    f"issuers.{self.name}.trust_file can't be read ({error.strerror})."
-                ) from error
+            return read_trust_file(self.name, self._given.trust_file)
         roots = ssl.create_default_context().get_ca_certs(binary_form=True)
         if not roots:
             raise InvalidSettings(

@@ -23,14 +23,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from clients.issuers import Order
 from clients.issuers.local_revocations import LIST_FILE, LocalRevocations
-from clients.issuers.orders import OrderFolder
+from clients.issuers.orders import KeepsOrders, OrderFolder
 from clients.issuers.requests import LeafKey, asked_key
 from clients.keystores import KeyStore
 from clients.keystores.signing import StoredEcKey, StoredRsaKey, digest_for, stored_key
 from clients.secrets.files import store_file
 from clients.subjects import alternative_names
 from rules.points import reached
-from schemas.errors import CaRefused, OrderInvalid
+from schemas.errors import CaRefused
 from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 
@@ -38,7 +38,7 @@ _ROOT_DAYS = 3650
 _SKEW = timedelta(minutes=5)  # clocks of clients may be behind ours
 
 
-class LocalCa:
+class LocalCa(KeepsOrders):
     """The port `Issuer`. It asks for no proof: who may write to its folder and use its key is the proof."""
 
     def __init__(self, name: str, given: issuers.LocalIssuer, keys: KeyStore) -> None:
@@ -59,14 +59,6 @@ class LocalCa:
         reached("order.placed")
         return Order(url=url, status="ready")
 
-    def order(self, url: str) -> Order:
-        self._orders.names(url)
-        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
-
-    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
-        beat()
-        return self.order(url)
-
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
         names = self._orders.names(url)
         beat()
@@ -76,14 +68,6 @@ class LocalCa:
                 self._orders.keep(url, "pem", leaf.public_bytes(Encoding.PEM))
                 reached("order.finalized")
         return self.order(url)
-
-    def certificate(self, url: str) -> bytes:
-        self._orders.names(url)
-        issued = self._orders.issued(url)
-        if issued is None:
-            raise OrderInvalid(f"{self.name} has issued nothing for this order.")
-        reached("certificate.downloaded")
-        return issued
 
     def trust_anchors(self) -> bytes:
         return self._root().public_bytes(Encoding.PEM)

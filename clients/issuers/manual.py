@@ -20,14 +20,15 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from clients.issuers import Order
-from clients.issuers.orders import OrderFolder
+from clients.issuers.orders import KeepsOrders, OrderFolder
 from clients.issuers.requests import asked_key
+from clients.issuers.roots import read_trust_file
 from clients.secrets.files import sync_folder
 from clients.x509 import LARGEST_CHAIN, X509Reader
 from rules.certificates import problems
@@ -37,8 +38,6 @@ from schemas.errors import (
     CaUnavailable,
     CertificateAwaited,
     CertificateRejected,
-    InvalidSettings,
-    OrderInvalid,
 )
 from schemas.revocations import RevocationReason
 from schemas.settings import issuers
@@ -47,12 +46,30 @@ _LOOKS: Final = 20
 _BETWEEN_LOOKS_S: Final = 0.25
 """One attempt watches for five seconds; then its slot is free for others, and it is tried again."""
 _MOST_FILES: Final = 1000
+"""Read at one look; older ones lie there from before."""
 _FORGOTTEN_S: Final = 30 * 86_400
 """A request that nobody has had signed for so long belongs to a run that was ended."""
 _READ_BY_GROUP: Final = 0o640
 
 
-class ManualIssuer:
+class _File(NamedTuple):
+    """One as it was when it was looked at: what was looked at is read again only once it has changed."""
+
+    name: str
+    changed_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, entry: os.DirEntry[str]) -> "_File | None":
+        """None for what is gone again."""
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return cls(entry.name, status.st_mtime_ns, status.st_size)
+
+
+class ManualIssuer(KeepsOrders):
     """The port `Issuer`."""
 
     def __init__(self, name: str, given: issuers.ManualIssuer) -> None:
@@ -66,14 +83,6 @@ class ManualIssuer:
         url = self._orders.place(names)
         reached("order.placed")
         return Order(url=url, status="ready")
-
-    def order(self, url: str) -> Order:
-        self._orders.names(url)
-        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
-
-    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
-        beat()
-        return self.order(url)
 
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
         names = self._orders.names(url)
@@ -90,24 +99,11 @@ class ManualIssuer:
             request.unlink(missing_ok=True)
         return self.order(url)
 
-    def certificate(self, url: str) -> bytes:
-        self._orders.names(url)
-        issued = self._orders.issued(url)
-        if issued is None:
-            raise OrderInvalid(f"{self.name} has issued nothing for this order.")
-        reached("certificate.downloaded")
-        return issued
-
     def revoke(self, chain: bytes, reason: RevocationReason) -> None:  # noqa: ARG002 - nothing is revoked here
         raise CaRefused(f"{self.name} can't revoke ({reason}): ask the CA that signed the certificate.")
 
     def trust_anchors(self) -> bytes:
-        try:
-            return Path(self._given.trust_file).read_bytes()
-        except OSError as error:
-            raise InvalidSettings(
-                f"issuers.{self.name}.trust_file can't be read ({error.strerror})."
-            ) from error
+        return read_trust_file(self.name, self._given.trust_file)
 
     # --- requests -------------------------------------------------------------------------------------
 
@@ -130,22 +126,28 @@ class ManualIssuer:
         before = time.time() - _FORGOTTEN_S
         with self._folder("requests") as folder:
             for file in folder.iterdir():
-                if file.lstat().st_mtime < before:
-                    file.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another process publishes, or has finished
+                    if file.lstat().st_mtime < before:
+                        file.unlink()
 
     # --- what people bring ----------------------------------------------------------------------------
 
     def _brought(self, request: Path, key: str, names: tuple[str, ...], beat: Callable[[], None]) -> bytes:
         """The chain for this key. Raises `CertificateAwaited` while there is none that may be used."""
+        looked_at: set[_File] = set()
         wrong = ""
         for _ in range(_LOOKS):
             beat()
-            for name, content in self._inbox():
-                said = self._said_against(content, key, names)
-                if said is None:
+            for file in self._inbox():
+                if file in looked_at:
+                    continue
+                looked_at.add(file)
+                content = _content(Path(self._given.folder, "inbox", file.name))
+                said = "" if content is None else self._said_against(content, key, names)
+                if content is not None and said is None:
                     return content
                 if said:
-                    wrong = f" What lies in {name} has its key, but {said}."
+                    wrong = f" What lies in {file.name} has its key, but {said}."
             time.sleep(_BETWEEN_LOOKS_S)
         raise CertificateAwaited(
             f"{self.name} waits for the certificate for {request} in {self._given.folder}/inbox.{wrong}"
@@ -161,14 +163,11 @@ class ManualIssuer:
             return ""
         return "; ".join(problems(facts, names, key, (), datetime.now(UTC))) or None
 
-    def _inbox(self) -> Iterator[tuple[str, bytes]]:
-        with self._folder("inbox") as folder:
-            with os.scandir(folder) as entries:
-                names = sorted(entry.name for entry, _ in zip(entries, range(_MOST_FILES), strict=False))
-            for name in names:
-                content = _content(folder / name)
-                if content is not None:
-                    yield name, content
+    def _inbox(self) -> list[_File]:
+        """The newest first: nobody need ever empty it."""
+        with self._folder("inbox") as folder, os.scandir(folder) as entries:
+            found = [file for entry in entries if (file := _File.of(entry)) is not None]
+        return sorted(found, key=lambda file: file.changed_ns, reverse=True)[:_MOST_FILES]
 
     @contextlib.contextmanager
     def _folder(self, which: str) -> Iterator[Path]:

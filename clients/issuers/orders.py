@@ -10,11 +10,13 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from clients.issuers import Order
 from clients.secrets.files import store_file
-from schemas.errors import CaRefused, CaUnavailable, OrderLost
+from rules.points import reached
+from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
 
 _MAX_NAMES = 100
 _MAX_FILE_BYTES = 1 << 20
@@ -75,13 +77,14 @@ class OrderFolder:
         return None
 
     def keep_roots(self, pem: bytes) -> None:
-        """Beside the orders, for when the CA can't be asked; the newest replaces what was there, whole."""
+        """Beside the orders, for when the CA can't be asked; by who is `alone`, and whole or not at all."""
         if self.kept_roots() == pem:
             return
-        draft = f".{_ROOTS}.{secrets.token_hex(8)}"
+        draft = self._path / f".{_ROOTS}"
         with self.opened():
-            store_file(self._path / draft, pem)
-            (self._path / draft).replace(self._path / _ROOTS)
+            draft.unlink(missing_ok=True)  # of one that was killed here
+            store_file(draft, pem)
+            draft.replace(self._path / _ROOTS)
 
     def count(self) -> int:
         with self.opened() as orders:
@@ -114,3 +117,29 @@ class OrderFolder:
             yield
         finally:
             os.close(handle)
+
+
+class KeepsOrders:
+    """What of the port `Issuer` is the same for all that keep their orders in a folder and ask for no proof.
+
+    An order that has a certificate is valid, one without is ready, and there is no state between the two.
+    """
+
+    name: str
+    _orders: OrderFolder
+
+    def order(self, url: str) -> Order:
+        self._orders.names(url)
+        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
+
+    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
+        beat()
+        return self.order(url)
+
+    def certificate(self, url: str) -> bytes:
+        self._orders.names(url)
+        issued = self._orders.issued(url)
+        if issued is None:
+            raise OrderInvalid(f"{self.name} has issued nothing for this order.")
+        reached("certificate.downloaded")
+        return issued

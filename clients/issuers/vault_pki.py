@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, Unauthorized
 
 from clients.issuers import Order
-from clients.issuers.orders import OrderFolder
+from clients.issuers.orders import KeepsOrders, OrderFolder
 from clients.issuers.requests import LeafKey, asked_key
+from clients.issuers.roots import read_trust_file
 from clients.secrets.vault_session import VaultSession
 from rules.points import reached
-from schemas.errors import CaRefused, CaUnavailable, DependencyUnavailable, InvalidSettings, OrderInvalid
+from schemas.errors import CaRefused, CaUnavailable, DependencyUnavailable, InvalidSettings
 from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 
@@ -35,7 +36,7 @@ _LONGEST_COMMON_NAME = 64
 _LISTS = ("crl", "crl/pem", "crl/delta", "crl/delta/pem")
 
 
-class VaultPki:
+class VaultPki(KeepsOrders):
     """The port `Issuer`. It asks for no proof: who may use the role is Vault's policy."""
 
     def __init__(self, name: str, given: issuers.VaultPkiIssuer, session: VaultSession) -> None:
@@ -51,32 +52,19 @@ class VaultPki:
         reached("order.placed")
         return Order(url=url, status="ready")
 
-    def order(self, url: str) -> Order:
-        self._orders.names(url)
-        return Order(url=url, status="ready" if self._orders.issued(url) is None else "valid")
-
-    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
-        beat()
-        return self.order(url)
-
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
         names = self._orders.names(url)
         beat()
         with self._orders.alone():
             if self._orders.issued(url) is None:
                 key = asked_key(self.name, csr, names)
+                if not self._given.trust_file:
+                    # Here and nowhere else: who only looks (`redoubt doctor`) may be another user, and writes nothing.
+                    self._orders.keep_roots(self._roots())
                 chain = self._found(url, key, beat) or self._signed(url, csr, names)
                 self._orders.keep(url, "pem", chain)
                 reached("order.finalized")
         return self.order(url)
-
-    def certificate(self, url: str) -> bytes:
-        self._orders.names(url)
-        issued = self._orders.issued(url)
-        if issued is None:
-            raise OrderInvalid(f"{self.name} has issued nothing for this order.")
-        reached("certificate.downloaded")
-        return issued
 
     def revoke(self, chain: bytes, reason: RevocationReason) -> None:  # noqa: ARG002 - Vault takes no reason
         try:
@@ -89,26 +77,21 @@ class VaultPki:
 
     def trust_anchors(self) -> bytes:
         if self._given.trust_file:
-            try:
-                return Path(self._given.trust_file).read_bytes()
-            except OSError as error:
-                raise InvalidSettings(
-                    f"issuers.{self.name}.trust_file can't be read ({error.strerror})."
-                ) from error
+            return read_trust_file(self.name, self._given.trust_file)
         try:
-            chain = self._issuer_chain()
+            return self._roots()
         except CaUnavailable:
             # A Vault that is sealed for an hour has the root that it had: what it issued can still be verified.
             kept = self._orders.kept_roots()
             if kept is None:
                 raise
             return kept
-        roots = [one for one in chain if one.issuer == one.subject]
+
+    def _roots(self) -> bytes:
+        roots = [one for one in self._issuer_chain() if one.issuer == one.subject]
         if not roots:
             raise InvalidSettings(f"Vault's chain has no root: name it as issuers.{self.name}.trust_file.")
-        pem = b"".join(one.public_bytes(Encoding.PEM) for one in roots)
-        self._orders.keep_roots(pem)
-        return pem
+        return b"".join(one.public_bytes(Encoding.PEM) for one in roots)
 
     def crl_at(self, url: str) -> bytes | None:
         """The list at one of this engine's own addresses, over its verified TLS; None for any other address."""

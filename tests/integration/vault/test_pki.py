@@ -45,7 +45,10 @@ def test_its_list_tells_what_is_revoked_and_what_is_good(vault: VaultServer, tmp
 
 def test_what_it_issued_can_be_verified_while_vault_is_away(vault: VaultServer, tmp_path: Path) -> None:
     engine = Engine.made(vault)
-    roots = engine.issuer(tmp_path).trust_anchors()
+    issuing = engine.issuer(tmp_path)
+    roots = issuing.trust_anchors()
+    assert not (tmp_path / "orders").exists(), "who only looks writes nothing"
+    issue(issuing, names_of_ones_own())
     away = engine.settings(tmp_path)
     nobody = away.vault.model_copy(update={"address": f"http://127.0.0.1:{free_port()}"})
     session = VaultSession("nobody", nobody, Secrets())

@@ -128,3 +128,37 @@ def test_a_folder_that_can_not_be_used_is_named(issuer: ManualIssuer, tmp_path: 
     (tmp_path / "roots.pem").unlink()
     with pytest.raises(InvalidSettings, match=r"issuers\.people\.trust_file can't be read"):
         issuer.trust_anchors()
+
+
+def test_an_inbox_that_nobody_empties_hides_no_new_certificate(
+    issuer: ManualIssuer, ca: TestCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manual, "_MOST_FILES", 3)
+    csr = request(NAMES)
+    url, _ = _waiting(issuer, csr)
+    for number in range(5):
+        old = tmp_path / f"desk/inbox/{number}.pem"
+        old.write_bytes(ca.answer_all(request(NAMES)))
+        os.utime(old, (number, number))
+    (tmp_path / "desk/inbox/zz.pem").write_bytes(ca.answer_all(csr))
+    assert issuer.finalize(url, csr, Beats()).status == "valid"
+
+
+def test_a_file_that_is_still_being_written_is_read_again(
+    issuer: ManualIssuer, ca: TestCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manual, "_LOOKS", 2)
+    csr = request(NAMES)
+    url = issuer.place_order(NAMES).url
+    (tmp_path / "desk/inbox").mkdir()
+    file, whole = tmp_path / "desk/inbox/a.pem", ca.answer_all(csr)
+    file.write_bytes(whole[:100])
+    beats: list[int] = []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 2:
+            file.write_bytes(whole)
+
+    assert issuer.finalize(url, csr, beat).status == "valid"
+    assert issuer.certificate(url) == whole
