@@ -142,7 +142,11 @@ class PlanningActivities(KnownCertificates):
         with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="looking") as threads:
             # A new thread inherits no context, and the activity stands in it.
             asked = [(name, threads.submit(copy_context().run, look, name)) for name in inventory]
-            return [(name, answer.result()) for name, answer in asked]
+            try:
+                return [(name, answer.result()) for name, answer in asked]
+            finally:
+                # One that is cancelled waits for what is under way, and not for a thousand more.
+                threads.shutdown(cancel_futures=True)
 
     def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
         if left_open:
