@@ -43,8 +43,7 @@ class IssuingActivities(KnownCertificates):
     def obtain_certificate(self, step: StepInput) -> IssuedCertificate:
         """Order from the CA and bring home a certificate that was checked.
 
-        One activity, four steps of the journal: an attempt goes on where the last one ended, and a renewal costs the
-        Temporal server a third less (docs/adr/0012).
+        One activity, four steps of the journal: an attempt goes on where the last one ended (docs/adr/0012).
         """
         plan = self._planned(step)
         self._rehearse(plan, step)
