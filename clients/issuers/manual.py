@@ -33,12 +33,7 @@ from clients.secrets.files import sync_folder
 from clients.x509 import LARGEST_CHAIN, X509Reader
 from rules.certificates import problems
 from rules.points import reached
-from schemas.errors import (
-    CaRefused,
-    CaUnavailable,
-    CertificateAwaited,
-    CertificateRejected,
-)
+from schemas.errors import CaRefused, CaUnavailable, CertificateAwaited, CertificateRejected
 from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 
@@ -149,8 +144,10 @@ class ManualIssuer(KeepsOrders):
                 if said:
                     wrong = f" What lies in {file.name} has its key, but {said}."
             time.sleep(_BETWEEN_LOOKS_S)
+        # The settings know the folder; who is told of this need not know how the host is laid out.
         raise CertificateAwaited(
-            f"{self.name} waits for the certificate for {request} in {self._given.folder}/inbox.{wrong}"
+            f"{self.name} waits for the certificate for requests/{request.name} in inbox/, "
+            f"both in issuers.{self.name}.folder.{wrong}"
         )
 
     def _said_against(self, content: bytes, key: str, names: tuple[str, ...]) -> str | None:

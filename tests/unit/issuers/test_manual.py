@@ -56,7 +56,9 @@ def test_the_request_is_for_people_to_read_and_goes_when_its_certificate_has_com
     url, said = _waiting(issuer, csr)
     (file,) = (tmp_path / "desk/requests").iterdir()
     assert file.name.startswith("www.example.com.")
-    assert str(file) in said
+    assert f"requests/{file.name}" in said
+    assert "issuers.people.folder" in said
+    assert str(tmp_path) not in said
     text = file.read_bytes()
     assert text.startswith(b"Names: www.example.com\n")
     pem = text[text.index(b"-----BEGIN") :]
