@@ -78,7 +78,7 @@ def build(wiring: "Wiring") -> "Guard":
 
 def _signing_key(wiring: "Wiring") -> str:
     """The reference to the key that vouches; the policy lets its owner do so."""
-    from cli.signing import signer_of  # noqa: PLC0415
+    from cli.signing import Chosen, signer_of  # noqa: PLC0415
     from rules.requests import fingerprint_of, key_of  # noqa: PLC0415
 
     held = wiring.policies().current()
@@ -92,7 +92,7 @@ def _signing_key(wiring: "Wiring") -> str:
         raise InvalidSettings(
             "The API needs api.signing_key: the Ed25519 key by which it vouches for who asked."
         )
-    found = key_of(held.policy, fingerprint_of(signer_of(wiring, reference).key))
+    found = key_of(held.policy, fingerprint_of(signer_of(wiring, Chosen(key=reference)).key))
     if found is None or not held.policy.principals[found[0]].vouches_for:
         raise NotAuthorized(
             "The policy names no principal with `vouches_for` whose key is that of api.signing_key."
@@ -124,13 +124,16 @@ class ClusterRuns:
     """The port `api.runs.Runs`, by the functions of the commands."""
 
     def __init__(self, cluster: "Cluster", signing_key: str) -> None:
+        from cli.signing import Chosen  # noqa: PLC0415
+
         self._cluster = cluster
-        self._key = signing_key
+        self._chosen = Chosen(key=signing_key)
 
     async def start(self, kind: "WorkflowType", given: "WorkflowInput", who: "Principal") -> dict[str, str]:
         from cli.runs import begin  # noqa: PLC0415
+        from cli.signing import Signing  # noqa: PLC0415
 
-        return await begin(self._cluster, kind, given, (who, self._key))
+        return await begin(self._cluster, kind, given, Signing(who, self._chosen))
 
     async def listed(self, wanted: "Wanted") -> list[dict[str, Any]]:
         from cli.listing import Filter, listed  # noqa: PLC0415
@@ -147,5 +150,6 @@ class ClusterRuns:
         self, workflow_id: str, act: "Act", given: "Contract", who: "Principal"
     ) -> dict[str, Any]:
         from cli.runs import update  # noqa: PLC0415
+        from cli.signing import Signing  # noqa: PLC0415
 
-        return await update(self._cluster, workflow_id, act, given, (who, self._key))
+        return await update(self._cluster, workflow_id, act, given, Signing(who, self._chosen))

@@ -22,10 +22,11 @@ from temporalio.client import (
 from cli.cluster import Cluster, kind_of, on_cluster, speaking
 from cli.listing import Filter, listed
 from cli.output import Format, Output, record, say, table
-from cli.signing import As, Key, Token, signer_of
-from clients.secrets.files import MAX_SECRET_BYTES, store_file
+from cli.signing import As, Chosen, Fido2, Key, Token, prompts, public_of, signer_of
+from clients.secrets.files import store_file
+from clients.settings import load
 from clients.signers import Signer
-from clients.signers.fido2 import Credential, Fido2Signer, Prompts, enroll, plugged_in
+from clients.signers.fido2 import enroll, plugged_in
 from rules.approvals import digest, refusal, statement
 from rules.requests import fingerprint_of
 from schemas.approvals import Approval, ApprovalRequest, Tally, Verdict, Vote
@@ -44,12 +45,6 @@ _PATIENCE: Final = timedelta(seconds=60)
 
 WorkflowId = Annotated[
     str, typer.Argument(metavar="ID", help="Workflow ID, as `redoubt approvals list` shows it.")
-]
-Fido2 = Annotated[
-    Path | None,
-    typer.Option(
-        "--fido2", metavar="FILE", help="Your FIDO2 key, by the file that `approvals enroll` wrote."
-    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask: you have read it elsewhere.")]
 
@@ -76,7 +71,7 @@ def approve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     output: Output = Format.TEXT,
 ) -> None:
     """Approve what a run is going to do, after you have read it."""
-    _vote(Verdict.APPROVE, workflow_id, as_, (key, token, fido2), yes=yes, output=output)
+    _vote(Verdict.APPROVE, workflow_id, as_, Chosen(key, token, fido2), yes=yes, output=output)
 
 
 def reject(  # noqa: PLR0913, PLR0917  # each is an option of the command line
@@ -89,7 +84,7 @@ def reject(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     output: Output = Format.TEXT,
 ) -> None:
     """Reject what a run is going to do: it ends, and nothing was begun."""
-    _vote(Verdict.REJECT, workflow_id, as_, (key, token, fido2), yes=yes, output=output)
+    _vote(Verdict.REJECT, workflow_id, as_, Chosen(key, token, fido2), yes=yes, output=output)
 
 
 @app.command("key")
@@ -101,12 +96,7 @@ def show_key(
     output: Output = Format.TEXT,
 ) -> None:
     """Print a key's public half as the policy file takes it."""
-
-    async def made(cluster: Cluster) -> Signer:
-        return _signer(cluster.wiring, (key, token, fido2))
-
-    # A FIDO2 key's line stands in its file: nothing needs to be plugged in.
-    line = _credential(fido2).key if fido2 else on_cluster(made).key
+    line = public_of(Wiring(load()), Chosen(key, token, fido2))
     record(line.model_copy(update={"id": name}).model_dump(exclude_defaults=True), output)
 
 
@@ -121,7 +111,7 @@ def enroll_key(
     output: Output = Format.TEXT,
 ) -> None:
     """Make a credential in the FIDO2 key that is plugged in, and print the policy's line."""
-    made = enroll(name, as_, relying_party, plugged_in(), _prompts())
+    made = enroll(name, as_, relying_party, plugged_in(), prompts())
     try:
         store_file(file, made.model_dump_json(indent=2).encode() + b"\n")
     except FileExistsError:
@@ -133,7 +123,7 @@ def _vote(  # noqa: PLR0913  # a vote is all of these
     verdict: Verdict,
     workflow_id: str,
     name: str,
-    keys: tuple[str, str, Path | None],
+    chosen: Chosen,
     *,
     yes: bool,
     output: Format,
@@ -147,7 +137,7 @@ def _vote(  # noqa: PLR0913  # a vote is all of these
             say(line)
         if not yes:
             typer.confirm(f"{verdict.capitalize()} this as {name}?", abort=True, err=True)
-        vote = _signed(_signer(cluster.wiring, keys), asked, name, verdict)
+        vote = _signed(signer_of(cluster.wiring, chosen), asked, name, verdict)
         tally = await _sent(cluster, workflow_id, vote)
         return {"workflow_id": workflow_id, "digest": vote.request, **tally.model_dump(mode="json")}
 
@@ -232,30 +222,6 @@ async def _sent(cluster: Cluster, workflow_id: str, vote: Vote) -> Tally:
             f"No worker answered for {workflow_id} in time; the vote may be sent again: it counts once."
         ) from None
     return tally
-
-
-def _signer(wiring: Wiring, keys: tuple[str, str, Path | None]) -> Signer:
-    key, token, fido2 = keys
-    if fido2 is None:
-        return signer_of(wiring, key, token)
-    if key or token:
-        raise InvalidInput("Give one key to sign with: --key, --token or --fido2.")
-    return Fido2Signer(_credential(fido2), plugged_in(), _prompts())
-
-
-def _credential(file: Path) -> Credential:
-    try:
-        with file.open("rb") as stream:
-            return Credential.model_validate_json(stream.read(MAX_SECRET_BYTES))
-    except (OSError, ValidationError):
-        raise InvalidInput(f"{file.name} is no file of `redoubt approvals enroll`.") from None
-
-
-def _prompts() -> Prompts:
-    return Prompts(
-        lambda: typer.prompt("PIN of the FIDO2 key", hide_input=True, err=True),
-        lambda: say("Touch the FIDO2 key."),
-    )
 
 
 def _row(workflow_id: str, asked: Approval) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from cli.output import ExitCode, Format, Output, put, record, say, table
-from cli.signing import Key, Token, signer_of
+from cli.signing import Chosen, Fido2, Key, Token, signer_of
 from clients.policies.files import (
     add_signature,
     document_of,
@@ -78,12 +78,12 @@ def diff(file: File) -> None:
 
 
 @app.command()
-def sign(file: File, key: Key = "", token: Token = "") -> None:
+def sign(file: File, key: Key = "", token: Token = "", fido2: Fido2 = None) -> None:
     """Sign a policy file's exact bytes; the signature is added to FILE.sig. Say yes to its diff first."""
     document = document_of(file)
     policy = policy_of(document, file)
     wiring = Wiring(load())
-    signer = signer_of(wiring, key, token)
+    signer = signer_of(wiring, Chosen(key, token, fido2))
     held = wiring.policies().newest()
     found = key_of(held.policy if held else policy, fingerprint_of(signer.key))
     if found is None:

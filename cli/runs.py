@@ -12,7 +12,7 @@ from cli.failures import adopt
 from cli.following import Seen, follow, look
 from cli.listing import Filter, listed
 from cli.output import ExitCode, Format, Output, lines, record, say, table
-from cli.signing import As, Key, signer_of, who_signs
+from cli.signing import As, Chosen, Fido2, Key, Signing, Token, signer_of, who_signs
 from cli.types import read_input
 from clients.identities.requesting import signed_request
 from clients.temporal.requests import presenting
@@ -21,7 +21,7 @@ from rules.requests import Facing, input_digest
 from schemas.catalogue import WorkflowType
 from schemas.contract import Contract, WorkflowInput
 from schemas.errors import AlreadyRunning, DependencyUnavailable, NotNow
-from schemas.principals import Act, Principal
+from schemas.principals import Act, SignedRequest
 from schemas.runs import Steer
 from workflows.failures import words_of
 
@@ -39,6 +39,8 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     wait: Annotated[bool, typer.Option("--wait", help="Follow it until it ends.")] = False,
     as_: As = "",
     key: Key = "",
+    token: Token = "",
+    fido2: Fido2 = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Start a workflow; prints its IDs and its page in the Web UI."""
@@ -48,7 +50,8 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     value = read_input(found, given)
 
     async def talk(cluster: Cluster) -> ExitCode:
-        started = await begin(cluster, found, value, who_signs(cluster.settings, as_, key))
+        signing = who_signs(cluster.settings, as_, Chosen(key, token, fido2))
+        started = await begin(cluster, found, value, signing)
         record(started, output)
         return (
             await _watch(cluster, started["workflow_id"], started["run_id"], output) if wait else ExitCode.OK
@@ -58,7 +61,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
 
 async def begin(
-    cluster: Cluster, kind: WorkflowType, value: WorkflowInput, who: tuple[Principal, str] | None
+    cluster: Cluster, kind: WorkflowType, value: WorkflowInput, signing: Signing | None
 ) -> dict[str, str]:
     client, workflow_id = await cluster.client(kind.capability), kind.workflow_id(value)
     facing = Facing(
@@ -69,7 +72,7 @@ async def begin(
         workflow_id=workflow_id,
         input_sha256=input_digest(value),
     )
-    request = None if who is None else signed_request(signer_of(cluster.wiring, who[1]), who[0], facing)
+    request = None if signing is None else _requested(cluster, signing, facing)
     try:
         with speaking(f"Temporal at {cluster.settings.temporal.address}"), presenting(request):
             handle = await client.start_workflow(
@@ -143,33 +146,62 @@ async def _watch(cluster: Cluster, workflow_id: str, run_id: str | None, output:
     return seen.exit_code
 
 
-def pause(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+def pause(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    workflow_id: WorkflowId,
+    reason: Reason,
+    as_: As = "",
+    key: Key = "",
+    token: Token = "",
+    fido2: Fido2 = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Hold a run before its next step."""
-    _steer("pause", workflow_id, reason, output)
+    _steer(Act.PAUSE, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
 
 
-def resume(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+def resume(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    workflow_id: WorkflowId,
+    reason: Reason,
+    as_: As = "",
+    key: Key = "",
+    token: Token = "",
+    fido2: Fido2 = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Let a paused run go on."""
-    _steer("resume", workflow_id, reason, output)
+    _steer(Act.RESUME, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
 
 
-def abort(workflow_id: WorkflowId, reason: Reason, output: Output = Format.TEXT) -> None:
+def abort(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    workflow_id: WorkflowId,
+    reason: Reason,
+    as_: As = "",
+    key: Key = "",
+    token: Token = "",
+    fido2: Fido2 = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Stop a run; what it has switched is put back."""
-    _steer("abort", workflow_id, reason, output)
+    _steer(Act.ABORT, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
 
 
-def _steer(verb: str, workflow_id: str, reason: str, output: Format) -> None:
+def _steer(act: Act, workflow_id: str, reason: str, by: tuple[str, Chosen], output: Format) -> None:
     if not 1 <= len(reason) <= 500:  # noqa: PLR2004  # as schemas.runs.Steer has it
         raise typer.BadParameter("a reason has 1 to 500 characters", param_hint="--reason")
 
     async def talk(cluster: Cluster) -> dict[str, Any]:
-        return await update(cluster, workflow_id, Act(verb), Steer(reason=reason), None)
+        signing = who_signs(cluster.settings, *by)
+        return await update(cluster, workflow_id, act, Steer(reason=reason), signing)
 
     record({"workflow_id": workflow_id, **on_cluster(talk)}, output)
 
 
+def _requested(cluster: Cluster, signing: Signing, facing: Facing) -> SignedRequest:
+    return signed_request(signer_of(cluster.wiring, signing.chosen), signing.who, facing)
+
+
 async def update(
-    cluster: Cluster, workflow_id: str, act: Act, given: Contract, who: tuple[Principal, str] | None
+    cluster: Cluster, workflow_id: str, act: Act, given: Contract, signing: Signing | None
 ) -> dict[str, Any]:
     """Tell an open run, signed for `who`; what it answers. Raises `NotNow`, `DependencyUnavailable`."""
     handle, kind = await cluster.handle(workflow_id), kind_of(workflow_id)
@@ -181,7 +213,7 @@ async def update(
         workflow_id=workflow_id,
         input_sha256=input_digest(given),
     )
-    request = None if who is None else signed_request(signer_of(cluster.wiring, who[1]), who[0], facing)
+    request = None if signing is None else _requested(cluster, signing, facing)
     try:
         with speaking(f"An open run {workflow_id}"), presenting(request):
             answer: dict[str, Any] = await handle.execute_update(

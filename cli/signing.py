@@ -1,15 +1,28 @@
-"""The key that a person signs with at the command line: an Ed25519 file by reference, or a key in a token."""
+"""The key that a person signs with at the command line, chosen in one way by every command that signs.
 
-from typing import Annotated, Final
+`--key` is a file or a reference, `--token` a key behind PKCS#11, `--fido2` a FIDO2 key that is plugged in. At most one
+of them is given; where none is, the settings' `policy.sign_as` and `policy.sign_with` stand in, if the command asks
+who signs.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
+from pydantic import ValidationError
 
+from cli.output import say
+from clients.secrets.files import MAX_SECRET_BYTES
 from clients.signers import Signer
 from rules.requests import SERVICE
 from schemas.errors import InvalidInput
+from schemas.policies import SigningKey
 from schemas.principals import Principal, Shown
 from schemas.settings import Settings
 from workers.wiring import Wiring
+
+if TYPE_CHECKING:
+    from clients.signers.fido2 import Credential, Prompts
 
 As = Annotated[str, typer.Option("--as", metavar="NAME", help="Sign as this principal of the policy.")]
 Key = Annotated[
@@ -20,6 +33,12 @@ Token = Annotated[
     str,
     typer.Option("--token", metavar="STORE/ID", help="Your P-256 key in a key store: its name and CKA_ID."),
 ]
+Fido2 = Annotated[
+    Path | None,
+    typer.Option(
+        "--fido2", metavar="FILE", help="Your FIDO2 key, by the file that `approvals enroll` wrote."
+    ),
+]
 
 _OWN: Final = "own"
 """A signer that knows no name of the policy's; its key is found by its fingerprint."""
@@ -27,15 +46,48 @@ _OWN: Final = "own"
 _SCHEMES: Final = ("file:", "env:", "vault:")
 
 
-def signer_of(wiring: Wiring, key: str, token: str = "") -> Signer:
-    """Raises `InvalidInput` unless one of the two is given."""
-    if bool(key) == bool(token):
-        raise InvalidInput("Give the key to sign with: either --key or --token.")
-    if key:
+class Chosen(NamedTuple):
+    """One key, by the option that names it."""
+
+    key: str = ""
+    token: str = ""
+    fido2: Path | None = None
+
+
+class Signing(NamedTuple):
+    """Who signs, and by which key."""
+
+    who: Principal
+    chosen: Chosen
+
+
+def signer_of(wiring: Wiring, chosen: Chosen) -> Signer:
+    """Raises `InvalidInput` unless exactly one key is chosen."""
+    _refuse_unless_one(chosen)
+    if chosen.key:
         from clients.signers.file import FileSigner  # noqa: PLC0415  # only who signs pays for it
 
-        reference = key if key.startswith(_SCHEMES) else f"file:{key}"
+        reference = chosen.key if chosen.key.startswith(_SCHEMES) else f"file:{chosen.key}"
         return FileSigner(_OWN, reference, wiring.secrets())
+    if chosen.fido2 is not None:
+        from clients.signers.fido2 import Fido2Signer, plugged_in  # noqa: PLC0415  # see above
+
+        return Fido2Signer(credential(chosen.fido2), plugged_in(), prompts())
+    return _in_store(wiring, chosen.token)
+
+
+def public_of(wiring: Wiring, chosen: Chosen) -> SigningKey:
+    """The key's line for the policy. That of a FIDO2 key stands in its file: nothing needs to be plugged in."""
+    _refuse_unless_one(chosen)
+    return signer_of(wiring, chosen).key if chosen.fido2 is None else credential(chosen.fido2).key
+
+
+def _refuse_unless_one(chosen: Chosen) -> None:
+    if sum(map(bool, chosen)) != 1:
+        raise InvalidInput("Give one key to sign with: --key, --token or --fido2.")
+
+
+def _in_store(wiring: Wiring, token: str) -> Signer:
     from clients.signers.pkcs11 import TokenSigner  # noqa: PLC0415  # see above
 
     store, _, stored = token.partition("/")
@@ -47,13 +99,35 @@ def signer_of(wiring: Wiring, key: str, token: str = "") -> Signer:
         ) from None
 
 
-def who_signs(settings: Settings, name: str, key: str) -> tuple[Principal, str] | None:
-    """The principal and the reference to its key, from the options or else the settings; None: nobody signs."""
-    if bool(name) != bool(key):
-        raise InvalidInput("--as and --key are given together.")
+def credential(file: Path) -> "Credential":
+    """What `redoubt approvals enroll` wrote. Raises `InvalidInput`."""
+    from clients.signers.fido2 import Credential  # noqa: PLC0415  # see above
+
+    try:
+        with file.open("rb") as stream:
+            return Credential.model_validate_json(stream.read(MAX_SECRET_BYTES))
+    except (OSError, ValidationError):
+        raise InvalidInput(f"{file.name} is no file of `redoubt approvals enroll`.") from None
+
+
+def prompts() -> "Prompts":
+    """How a FIDO2 key's owner is asked, in this terminal."""
+    from clients.signers.fido2 import Prompts  # noqa: PLC0415  # see above
+
+    return Prompts(
+        lambda: typer.prompt("PIN of the FIDO2 key", hide_input=True, err=True),
+        lambda: say("Touch the FIDO2 key."),
+    )
+
+
+def who_signs(settings: Settings, name: str, chosen: Chosen) -> Signing | None:
+    """Who signs by which key, from the options or else the settings; None: nobody signs."""
+    if bool(name) != any(chosen):
+        raise InvalidInput("--as is given together with one of --key, --token and --fido2.")
     given = settings.policy
-    name, key = (name, key) if name else (given.sign_as or "", given.sign_with or "")
+    if not name:
+        name, chosen = given.sign_as or "", Chosen(key=given.sign_with or "")
     if not name:
         return None
     shown = Shown.SERVICE if name.startswith(SERVICE) else Shown.SIGNING_KEY
-    return Principal(name=name, shown=shown), key
+    return Signing(Principal(name=name, shown=shown), chosen)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 from fido2.cose import ES256, CoseKey
 from fido2.ctap import STATUS, CtapDevice, CtapError
-from fido2.hid import CAPABILITY, CTAPHID
+from fido2.hid import CAPABILITY, CTAPHID, CtapHidDevice
 from fido2.webauthn import Aaguid, AttestedCredentialData, AuthenticatorData
 
 _MAKE, _ASSERT, _INFO = 0x01, 0x02, 0x04
@@ -92,6 +93,11 @@ class SoftwareKey(CtapDevice):
 
     def _flags(self) -> AuthenticatorData.FLAG:
         return _FLAG.UP | _FLAG.UV if self.verifies else _FLAG.UP
+
+
+def plug_in(patch: pytest.MonkeyPatch, *keys: SoftwareKey) -> None:
+    """They are what stands at the USB."""
+    patch.setattr(CtapHidDevice, "list_devices", lambda: iter(keys))
 
 
 def _hashed(relying_party: str) -> bytes:

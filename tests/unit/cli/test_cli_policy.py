@@ -10,9 +10,13 @@ import yaml
 from cli.checks import State, checked
 from cli.checks_here import local_checks
 from cli.output import ExitCode
+from clients.policies.files import signatures_beside
 from clients.settings import load
 from clients.signers.file import FileSigner
-from schemas.policies import Grant, Policy, Role
+from clients.signers.verifying import SignatureVerifier
+from rules.policies import statement
+from schemas.policies import Grant, Policy, PrincipalEntry, Role, SigningKey
+from tests.servers.fido2_key import SoftwareKey, plug_in
 from tests.unit.cli.conftest import Redoubt
 from tests.unit.policies.people import Generated, key_of, pem, policy
 from workers.wiring import Wiring
@@ -119,6 +123,38 @@ def test_a_policy_from_its_first_version_to_the_second(folder: Path, redoubt: Re
     shown = redoubt("policy", "show")
     assert "Version 2" in shown.err
     assert "www*" in shown.out
+
+
+def test_a_fido2_key_signs_a_version_as_it_signs_votes(
+    folder: Path, redoubt: Redoubt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, SoftwareKey())
+    named = ("--as", "root", "--key-id", "root-1", "--relying-party", "redoubt.example.com")
+    assert redoubt("approvals", "enroll", "root.fido2", *named).code == ExitCode.OK
+    made = json.loads(Path("root.fido2").read_text())["key"]
+    root = PrincipalEntry(signing_keys=(SigningKey.model_validate(made),))
+    file = folder / "policy.yaml"
+    settings(folder, put(file, policy(principals={**policy().principals, "root": root})))
+    signed = redoubt("policy", "sign", str(file), "--fido2", "root.fido2")
+    assert "root has signed version 1 by the key root-1" in signed.err
+    (one,) = signatures_beside(file)
+    document = file.read_bytes()
+    proof = SignatureVerifier().proof(root.signing_keys[0], statement(document), one.signature)
+    assert proof is not None
+
+
+@pytest.mark.parametrize(
+    "keys", [(), ("--key", "a", "--token", "b/01"), ("--token", "b/01", "--fido2", "c")], ids=len
+)
+def test_every_command_that_signs_takes_exactly_one_key(
+    folder: Path, redoubt: Redoubt, keys: tuple[str, ...]
+) -> None:
+    file = folder / "policy.yaml"
+    put(file, policy())
+    for command in (("policy", "sign", str(file)), ("approvals", "key", "--key-id", "one")):
+        said = redoubt(*command, *keys)
+        assert said.code == ExitCode.USAGE
+        assert "one key to sign with" in said.err
 
 
 def test_doctor_says_that_no_policy_holds(folder: Path) -> None:
