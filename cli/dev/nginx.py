@@ -5,6 +5,8 @@ Rules:
   handshakes until a version's file turns that off. So it runs before the first certificate and without one.
 - A key in SoftHSM is used through OpenSSL's engine `pkcs11`. Each setting of that recipe, and what happens
   without it, is explained in docs/targets.md.
+- With a token it logs in when it starts, by loading the token's first key, and not at its first reload: there a
+  token file that another process is writing at that moment would keep it from every key for as long as it runs.
 - The reload only sends a signal: it reads no configuration, so it does not log in to a token whose file another
   process may be reading at that moment.
 """
@@ -17,7 +19,7 @@ from typing import Self
 
 from cli.dev.process import Child, listening
 from cli.dev.servers import Token
-from clients.targets.nginx import REJECT_WITHOUT
+from clients.targets.nginx import REJECT_WITHOUT, engine_key
 from schemas.errors import DependencyUnavailable
 
 _SBIN = "/usr/sbin:/sbin"
@@ -103,12 +105,21 @@ http {{
     server_tokens off;
 {temporary}    ssl_protocols TLSv1.2 TLSv1.3;
     {REJECT_WITHOUT}
-    server {{
+{self._first_key()}    server {{
         listen 127.0.0.1:{self.port} ssl;
         include {self.target}/current/nginx*.conf;
         location / {{ default_type text/plain; return 200 "ok\\n"; }}
     }}
 {self._challenge()}}}
+"""
+
+    def _first_key(self) -> str:
+        """Inherited by the server until a version's file names another one; every handshake is refused until then."""
+        if self.token is None:
+            return ""
+        key = engine_key(self.token.first_key, str(self.token.pin_file))
+        return f"""    ssl_certificate "{self.token.first_certificate}";
+    ssl_certificate_key "{key}";
 """
 
     def _challenge(self) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -267,6 +268,12 @@ class Token:
     label: str
     pin_file: Path
     env: dict[str, str]
+    first_certificate: Path
+    """Of the key that is in it from the beginning: web servers load it when they start, and show it to nobody."""
+
+    @property
+    def first_key(self) -> str:
+        return f"pkcs11:token={self.label};id=%{_FIRST_KEY};type=private"
 
     @property
     def pin_ref(self) -> str:
@@ -278,7 +285,7 @@ class Token:
 
 
 def softhsm(folder: Path, label: str, pin_file: Path, so_pin: str) -> Token:
-    """Initialise a token in `folder`, once; its PIN is what `pin_file` holds."""
+    """Initialise a token in `folder`, once, with its first key; its PIN is what `pin_file` holds."""
     tokens = folder / "tokens"
     tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
     config = folder / "softhsm2.conf"
@@ -286,14 +293,36 @@ def softhsm(folder: Path, label: str, pin_file: Path, so_pin: str) -> Token:
         f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n", "utf-8"
     )
     env = {"SOFTHSM2_CONF": str(config)}
+    pin = pin_file.read_text("ascii").strip()
     if not _has_token(label, env):
-        pin = pin_file.read_text("ascii").strip()
         made = _softhsm2_util(
             env, "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", so_pin
         )
         if made.returncode:
             raise DependencyUnavailable(f"softhsm2-util could not make a token in {folder}.")
-    return Token(find("libsofthsm2.so"), label, pin_file, env)
+    token = Token(find("libsofthsm2.so"), label, pin_file, env, folder / f"{label}.pem")
+    if not token.first_certificate.exists():
+        _import_first_key(token, pin)
+    return token
+
+
+_FIRST_KEY = "00"
+"""Its CKA_ID in hexadecimal; those of our key stores are longer."""
+
+
+def _import_first_key(token: Token, pin: str) -> None:
+    """Its file is gone once the token has it."""
+    from cli.dev.listener import write_loopback_certificate  # noqa: PLC0415 - cryptography loads only here
+
+    with tempfile.TemporaryDirectory(dir=token.first_certificate.parent) as private:
+        certificate, key = Path(private, "certificate.pem"), Path(private, "key.pem")
+        write_loopback_certificate(Path(private, "ca.pem"), certificate, key)
+        words = ("--import", str(key), "--token", token.label, "--label", "first", "--id", _FIRST_KEY)
+        if _softhsm2_util(token.env, *words, "--pin", pin).returncode:
+            raise DependencyUnavailable(
+                f"softhsm2-util could not give the token {token.label} its first key."
+            )
+        certificate.rename(token.first_certificate)
 
 
 def _has_token(label: str, env: Mapping[str, str]) -> bool:

@@ -1,5 +1,6 @@
 """nginx through renewals: fifty connections a second, none of which fails, with keys in files and in a token."""
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_no_handshake_fails_with_new_keys_in_a_token(
     assert not [file for file in readable if pin in file.read_bytes() or b"PRIVATE KEY" in file.read_bytes()]
 
 
-def test_a_token_file_that_is_half_written_at_the_reload_harms_no_handshake(
+def test_a_token_file_that_is_half_written_at_a_reload_harms_no_handshake(
     with_token: Nginx, ca: TestCa, tmp_path: Path, softhsm: Token
 ) -> None:
     """SoftHSM empties a token's file and unlocks it before it fills it: at each log-in of any process."""
@@ -147,18 +148,24 @@ def test_a_token_file_that_is_half_written_at_the_reload_harms_no_handshake(
     first, second = order_in(softhsm, ca, 1), order_in(softhsm, ca, 2)
     target.stage(first, going(1))
     target.stage(second, going(2))
-    target.switch(first.version, going(2))
-    shows(with_token, first.version, ca)
-    file = _token_file(softhsm)
-    whole = file.read_bytes()
-    with connecting(with_token.port) as count:
-        file.write_bytes(b"")
-        try:
-            target.switch(second.version, going(2))
-            shows(with_token, second.version, ca)
-        finally:
-            file.write_bytes(whole)
+    with _half_written(softhsm):
+        target.switch(first.version, going(2))
+        shows(with_token, first.version, ca)
+    with connecting(with_token.port) as count, _half_written(softhsm):
+        target.switch(second.version, going(2))
+        shows(with_token, second.version, ca)
     assert count.failed == []
+
+
+@contextlib.contextmanager
+def _half_written(token: Token) -> Iterator[None]:
+    file = _token_file(token)
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
 
 
 def _token_file(token: Token) -> Path:
