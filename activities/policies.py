@@ -76,7 +76,7 @@ class Policies:
         try:
             return self._links(rows)
         except PolicyRefused as broken:
-            raise NotAuthorized(f"The installed policy does not verify: {broken.detail}") from None
+            raise NotAuthorized(f"The installed policy does not verify: {broken.in_full}") from None
 
     def _links(self, rows: tuple[Installed, ...]) -> tuple[Held, ...]:
         known, links = self._verified

@@ -1,13 +1,15 @@
 """How an HTTP answer says what went wrong: problem details (RFC 9457), and nothing else.
 
 An error of the catalogue leaves with its code and what to do; a plain HTTP refusal with its status; whatever else
-is raised is logged under the correlation ID and leaves as `Internal`. No stack, path, SQL or input is repeated.
+is raised is logged under the correlation ID and leaves as `Internal`. No stack, path, SQL or input is repeated: what
+an error leaves out for that (`schemas.redaction`) is in the log.
 """
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -28,6 +30,9 @@ _STATUS_OF_CODE: Final = {
     "UnknownWorkflowType": HTTPStatus.NOT_FOUND,
 }
 """Where the category is not enough."""
+
+
+_log = structlog.get_logger("api.problems")
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
@@ -61,6 +66,8 @@ def _plain(
 
 
 def _of_catalogue(error: RedoubtError, correlation_id: str) -> JSONResponse:
+    if error.in_full != error.detail:
+        _log.warning("in full", code=error.code, detail=error.in_full)
     status = _STATUS_OF_CODE.get(error.code, _STATUS[error.type.category])
     content = {
         "type": f"urn:redoubt:error:{error.code}",

@@ -42,6 +42,6 @@ def checked(check: Check) -> list[Finding]:
         return [Finding(check.name, State.WARNING, str(concern), check.mend)]
     except RedoubtError as error:
         away = CATALOGUE[error.code].category is Category.DEPENDENCY
-        return [Finding(check.name, State.AWAY if away else State.BROKEN, error.detail, check.mend)]
+        return [Finding(check.name, State.AWAY if away else State.BROKEN, error.in_full, check.mend)]
     except Exception as error:  # noqa: BLE001  # the other checks must run
         return [Finding(check.name, State.BROKEN, f"unknown error: {type(error).__name__}", check.mend)]

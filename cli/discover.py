@@ -113,7 +113,7 @@ def _one(progress: Steps, within: float, place: Place) -> _Seen:
         leaf, tls = TlsProber().leaf(place.host, place.port, place.server_name, within)
         facts = X509Reader().read(ssl.DER_cert_to_PEM_cert(leaf).encode("ascii"))
     except RedoubtError as error:
-        return _Seen(place, None, error=error.detail)
+        return _Seen(place, None, error=error.in_full)
     else:
         return _Seen(place, facts, tls)
     finally:

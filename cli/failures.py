@@ -60,7 +60,7 @@ def explain(error: BaseException) -> ExitCode | int:
     if isinstance(error, TyperException):
         return _usage(error)
     if isinstance(error, RedoubtError):
-        detail = error.detail.rstrip()
+        detail = error.in_full.rstrip()
         gap = "\n" if "\n" in detail else " "
         say(f"Error: {error.code}: {detail}{gap}{error.type.what_to_do} (correlation ID {correlation_id})")
         return exit_code(error.code)

@@ -138,7 +138,7 @@ def _usable(name: str, reference: str) -> str:
     try:
         Secrets().resolve(reference)
     except InvalidReference as refused:
-        raise InvalidReference(f"{name} is there, and can't be kept. {refused.detail}") from None
+        raise InvalidReference(f"{name} is there, and can't be kept. {refused.in_full}") from None
     return reference
 
 

@@ -37,4 +37,4 @@ def held(wiring: Wiring, given: TargetSettings) -> tuple[CertificateFacts | None
         chain = target.read(version) if version else None
         return (X509Reader().read(chain) if chain else None), ""
     except RedoubtError as error:
-        return None, error.detail
+        return None, error.in_full

@@ -74,7 +74,7 @@ def _must_be_known(name: str) -> None:
     try:
         named(name)
     except DependencyUnavailable as error:
-        raise typer.BadParameter(error.detail) from error
+        raise typer.BadParameter(error.in_full) from error
 
 
 def _row(tool: Tool) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """The closed catalogue of errors: what each means, whether trying again can help, and what to do.
 
 Every error that leaves an activity, a workflow, the API or the command is one of these. Whatever else is
-raised inside is logged with its correlation ID and leaves as `Internal`: no client sees a stack, a path or
-SQL. `docs/errors.md` is generated from here.
+raised inside is logged with its correlation ID and leaves as `Internal`. What an error says to clients is redacted
+where it is made, so that whatever it becomes (a failure, a line of a table, an answer of the API) shows no stack, no
+path and no SQL; the log has it in full. `docs/errors.md` is generated from here.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from schemas.redaction import redacted
 
 
 class Category(StrEnum):
@@ -30,14 +33,16 @@ class ErrorType:
 class RedoubtError(Exception):
     """The one root: an error of the catalogue with what is particular to this occurrence.
 
-    `detail` is shown to people, so it names subjects and never a secret, a stack or SQL.
+    `detail` and `str()` go to clients, redacted; `in_full` goes to the log, and to whoever sits at this machine.
+    Neither holds a secret.
     """
 
     code = "Internal"
 
     def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.in_full = detail
+        self.detail = redacted(detail)
+        super().__init__(self.detail)
         self.retry_after_s = retry_after_s
 
     @property
@@ -243,7 +248,7 @@ HostKeyRefused = _error(
     "HostKeyRefused",
     Category.PERMISSION,
     "A host showed another host key than the one that the settings pin, so nothing was sent to it.",
-    "Look on that host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); only then pin it as `host_key`.",
+    "Compare it on that host's console, as docs/targets.md shows; only then pin it as `host_key`.",
 )
 ReloadFailed = _error(
     "ReloadFailed",

@@ -23,7 +23,7 @@ def sequence(wiring: Wiring, stop: threading.Event) -> None:
         try:
             moved = move(wiring)
         except (DependencyUnavailable, EvidenceUnavailable) as away:
-            _log.warning("the evidence could not be sequenced now", code=away.code, detail=away.detail)
+            _log.warning("the evidence could not be sequenced now", code=away.code, detail=away.in_full)
             moved = 0
         if moved < _BATCH:
             stop.wait(every)

@@ -27,7 +27,7 @@ def check_secrets(wiring: Wiring, *users: Callable[[Settings], Secrets]) -> None
             try:
                 wiring.secrets().resolve(reference)
             except InvalidReference as refused:
-                raise InvalidReference(f"{name} can't be used. {refused.detail}") from None
+                raise InvalidReference(f"{name} can't be used. {refused.in_full}") from None
 
 
 def check_key_ring(wiring: Wiring) -> None:

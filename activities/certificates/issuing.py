@@ -72,6 +72,7 @@ class IssuingActivities(KnownCertificates):
             try:
                 issuer.rehearse(plan.names, self._csr(step), activity.heartbeat)
             except CaUnavailable as error:
+                activity.logger.warning("no rehearsal of %s: %s", plan.certificate, error.in_full)
                 return {"held": False, "why": error.detail}
             return {"held": True}
 

@@ -19,4 +19,4 @@ def refresh_lists(around: Surroundings) -> None:
             if isinstance(issuer, RefreshesLists):
                 issuer.refresh_lists()
         except RedoubtError as error:
-            _log.warning("revocation list not refreshed", issuer=name, code=error.code, detail=error.detail)
+            _log.warning("revocation list not refreshed", issuer=name, code=error.code, detail=error.in_full)

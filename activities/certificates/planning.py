@@ -137,6 +137,7 @@ class PlanningActivities(KnownCertificates):
             try:
                 return self._decide(name, inventory[name], left_open=name in left)
             except RedoubtError as error:
+                activity.logger.warning("%s can't be looked at: %s", name, error.in_full)
                 return error
 
         with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="looking") as threads:

@@ -216,7 +216,7 @@ class SwitchingActivities(Steps):
         try:
             self._around.target(target).retire((kept,) if kept else (), fence)
         except RedoubtError as error:
-            activity.logger.warning("old versions stay on %s: %s", target.name, error.detail)
+            activity.logger.warning("old versions stay on %s: %s", target.name, error.in_full)
 
     # --- what these steps share -----------------------------------------------------------------------
 

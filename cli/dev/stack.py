@@ -74,7 +74,7 @@ class Part:
         except DependencyUnavailable as failed:
             # What it needs may be down, too: the next round tries again.
             self.started_at = time.monotonic()
-            return f"{end}; starting it again failed: {failed.detail}"
+            return f"{end}; starting it again failed: {failed.in_full}"
         return f"{end}; it was started again"
 
 

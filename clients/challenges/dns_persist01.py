@@ -46,7 +46,7 @@ class DnsPersistSolver:
         try:
             await_record(self._zones, Wanted(zone, owner, lambda text: _allows(text, proof)), within_s, beat)
         except ChallengeNotVisible as error:
-            put = f'{error.detail} Put this record there: {owner} TXT "{_wanted(proof)}".'
+            put = f'{error.in_full} Put this record there: {owner} TXT "{_wanted(proof)}".'
             raise ChallengeNotVisible(put) from error
 
     def withdraw(self, proof: Proof) -> None:

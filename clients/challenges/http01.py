@@ -33,7 +33,7 @@ class WebrootSolver:
             self._write(path, proof.key_authorization)
         except OSError as error:
             raise DependencyUnavailable(
-                f"The challenge for {proof.name} can't be written below {self._folder}: {error.strerror}."
+                f"The challenge for {proof.name} can't be written below its `webroot`: {error.strerror}."
             ) from error
         reached("challenge.published")
 

@@ -68,7 +68,7 @@ class KeySet:
             answer = self._egress.send(Request(url, source, largest=_LARGEST, within_s=_WITHIN_S))
             found = json.loads(answer.body) if answer.status == _OK else None
         except EgressRefused as refused:
-            raise DependencyUnavailable(refused.detail) from None
+            raise DependencyUnavailable(refused.in_full) from None
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):

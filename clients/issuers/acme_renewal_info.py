@@ -72,7 +72,7 @@ class RenewalInformation:
             return self._ask(name)
         except CaUnavailable as error:
             with self._lock:
-                self._away = (time.monotonic() + _LEAST_S, error.detail)
+                self._away = (time.monotonic() + _LEAST_S, error.in_full)
             raise
 
     def _ask(self, name: str) -> tuple[object | None, float]:

@@ -155,7 +155,7 @@ class VaultPki(KeepsOrders):
         except (Forbidden, InvalidPath):
             return []  # not allowed to look, or nothing is stored
         except DependencyUnavailable as error:
-            raise CaUnavailable(error.detail, retry_after_s=error.retry_after_s) from error
+            raise CaUnavailable(error.in_full, retry_after_s=error.retry_after_s) from error
         return list(answer["data"]["keys"])
 
     def _issuer_chain(self) -> list[x509.Certificate]:
@@ -179,7 +179,7 @@ class VaultPki(KeepsOrders):
         try:
             return self._session.ask_openly(question) if openly else self._session.ask(question)
         except DependencyUnavailable as error:
-            raise CaUnavailable(error.detail, retry_after_s=error.retry_after_s) from error
+            raise CaUnavailable(error.in_full, retry_after_s=error.retry_after_s) from error
         except InvalidRequest as error:
             raise CaRefused(f"{self.name}: {_words(error)}.") from error
         except InvalidPath as error:

@@ -97,7 +97,7 @@ class RevocationLists:
         try:
             content = self._fetch(url)
         except RedoubtError as error:
-            raise NoAnswer(f"its revocation list can't be had: {error.detail}") from error
+            raise NoAnswer(f"its revocation list can't be had: {error.in_full}") from error
         read = list_from(content, url, issuer, now)
         if read.next_update_utc is None:
             raise NoAnswer("its revocation list does not say when it ends")

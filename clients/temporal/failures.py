@@ -1,9 +1,9 @@
 """How an exception leaves a worker: as one of the catalogue's errors, and without stack, path or SQL.
 
 - `RedoubtError` becomes an `ApplicationError` of its code: retryable as the catalogue says, with its text, and the
-  correlation ID and what to do as details.
+  correlation ID and what to do as details. What its text leaves out (`schemas.redaction`) is in the worker's log.
 - Temporal's own failures (cancelled, timeout, activity, child workflow, and an `ApplicationError` that somebody has
-  phrased for the wire) keep their kind and text, and a cause only if that is such a failure too.
+  phrased for the wire) keep their kind and text, redacted, and a cause only if that is such a failure too.
 - Anything else becomes `Internal` with nothing but the correlation ID; the worker's log has the exception.
 - Stack traces stay empty; messages and details are encoded by the codec.
 
@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from clients.temporal.correlation import current_id
 from clients.temporal.keyring import PayloadRefused
 from schemas.errors import DependencyUnavailable, Internal, InvalidInput, RedoubtError
+from schemas.redaction import redacted
 
 FAIL_THE_RUN: Final[tuple[type[Exception], ...]] = (RedoubtError,)
 """The exceptions that fail a run when workflow code raises them, beside Temporal's own failures."""
@@ -90,6 +91,7 @@ def _name(part: int | str) -> str:
 
 def _for_the_wire(exception: BaseException) -> BaseException:
     if isinstance(exception, RedoubtError):
+        _keep_in_full(exception)
         return application_error(exception)
     if isinstance(exception, PayloadRefused):
         return application_error(DependencyUnavailable(str(exception)))
@@ -97,10 +99,33 @@ def _for_the_wire(exception: BaseException) -> BaseException:
         # An activity's: retried, since our own workflow sent them and a worker of another version may take them.
         return _for_the_wire(exception.__cause__ or RuntimeError())
     if isinstance(exception, FailureError):
-        return exception
+        return _reworded(exception) if isinstance(exception, ApplicationError) else exception
     if isinstance(exception, RuntimeError):
         return _refused_message(exception) or _internal(exception)
     return _internal(exception)
+
+
+def _keep_in_full(error: RedoubtError) -> None:
+    """Workflow code raises nothing of a host's, and a replay would log it again."""
+    if error.in_full != error.detail and not workflow.in_workflow():
+        _log.warning("in full, correlation ID %s: %s: %s", current_id() or "none", error.code, error.in_full)
+
+
+def _reworded(error: ApplicationError) -> ApplicationError:
+    """Of ours it is redacted already; the SDK raises some too. One that came over the wire goes on as it came."""
+    words = redacted(error.message)
+    if error.failure is not None or words == error.message:
+        return error
+    other = ApplicationError(
+        words,
+        *error.details,
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=error.next_retry_delay,
+        category=error.category,
+    )
+    other.__cause__ = error.__cause__
+    return other
 
 
 def _refused_message(exception: RuntimeError) -> ApplicationError | None:

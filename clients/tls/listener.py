@@ -143,7 +143,7 @@ class ListenerContext(ssl.SSLContext):
 
 def _told(error: Exception) -> str:
     if isinstance(error, RedoubtError):
-        return error.detail
+        return error.in_full
     if isinstance(error, ssl.SSLError):
         return f"OpenSSL refuses a file ({error.reason or 'not PEM'})."
     if isinstance(error, OSError):

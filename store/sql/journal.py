@@ -244,7 +244,7 @@ class SqlJournal:
         try:
             self._away.remember(Remembered(operation=operation, run=row["run"], who=row["who"]))
         except EvidenceUnavailable as full:
-            _log.warning("this host could not go on undoing without the store: %s", full.detail)
+            _log.warning("this host could not go on undoing without the store: %s", full.in_full)
         return operation
 
     def _entry_away(self, operation: str, step: str, kind: Kind, what: Event, facts: JsonObject) -> Entry:

@@ -24,7 +24,7 @@ from schemas.settings import Settings
 from tests.acceptance.fleet import NAME, Fleet, wait_until
 from workers.wiring import Wiring
 
-FAIL_ONCE = 'rm "$1"; echo "emerg: no such directive"; exit 1'
+FAIL_ONCE = 'rm "$1"; exit 1'
 HANG_ONCE = 'rm "$1"; exec sleep 600'
 IDLE = "exit 0"
 HOLD = 'touch "$1.held"; while [ -e "$1" ]; do sleep 0.05; done'

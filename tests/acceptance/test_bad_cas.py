@@ -17,6 +17,7 @@ from schemas.settings import issuers
 from tests.acceptance.cases import Cases, assert_told, ended
 from tests.acceptance.fleet import NAME, Fleet
 from tests.acceptance.misissuing import Misissuing, Swap
+from tests.acceptance.telling import assert_no_insides
 from tests.servers.orders import LOOPBACK, Beats, account_key, request
 from tests.servers.starters import serve_webroot
 
@@ -24,6 +25,7 @@ FAILING = {
     "stranger": ("AccountRefused", "acme refuses the account"),
     "away": ("CaUnavailable", "away could not be reached"),
     "void": ("OrderInvalid", "void could not validate www.example.com"),
+    "unwritable": ("DependencyUnavailable", "www.example.com can't be written below its `webroot`"),
     "unbound": ("AccountRefused", "unbound refuses the account"),
     "other-key": (
         "CertificateRejected",
@@ -87,6 +89,7 @@ async def test_a_ca_that_fails_changes_nothing(
     issuers = {
         "away": {"directory": nobody},
         "void": {"challenge": "void"},
+        "unwritable": {"challenge": "unwritable"},
         "unbound": {"directory": bound.directory, "ca_file": str(bound.ca_file)},
         "back": {
             "directory": late.directory,
@@ -98,6 +101,8 @@ async def test_a_ca_that_fails_changes_nothing(
     }
     (tmp_path / "nowhere").mkdir()
     challenges["void"] = {"kind": "http-01", "webroot": str(tmp_path / "nowhere")}
+    (tmp_path / "file").touch()
+    challenges["unwritable"] = {"kind": "http-01", "webroot": str(tmp_path / "file")}
     challenges["late"] = {"kind": "http-01", "webroot": str(late.webroot)}
     for name, special in issuers.items():
         fleet.document["issuers"][name] = {**acme, "poll_timeout_s": 20.0, **special}
@@ -125,6 +130,7 @@ async def test_a_ca_that_fails_changes_nothing(
     web.shutdown()
     web.server_close()
 
+    await assert_no_insides(cases)
     for case, told in FAILING.items():
         assert_told(ends[case], *told)
         assert cases.shown(case) == before[case], case

@@ -8,6 +8,7 @@ from temporalio.common import RawValue
 
 from tests.acceptance.cases import Cases, assert_told, ended
 from tests.acceptance.fleet import Fleet
+from tests.acceptance.telling import assert_no_insides
 
 CANARY = "canary-5e1f"
 
@@ -40,6 +41,7 @@ async def test_what_is_typed_wrong_ends_at_once(fleet: Fleet) -> None:
         end = await ended(client.get_workflow_handle(name))
         assert_told(end, code, words)
         assert CANARY not in end.words
+    await assert_no_insides(cases)
     assert cases.shown("www") == [""]
     watched = fleet.redoubt("watch", "unknown-field")
     assert (watched.code, "pin: Extra inputs" in watched.out, CANARY in watched.out) == (2, True, False)

@@ -8,6 +8,7 @@ from contextlib import closing
 from cli.demo.oracle import CaCounts
 from tests.acceptance.cases import Cases, assert_told, ended
 from tests.acceptance.fleet import Fleet, wait_until
+from tests.acceptance.telling import assert_no_insides
 
 TAKE_AWAY = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('ALTER TABLE evidence RENAME TO gone')"
 
@@ -42,6 +43,7 @@ async def test_without_records_nothing_begins_and_undoing_goes_on(fleets: Callab
         other.execute("ALTER TABLE gone RENAME TO evidence")
     assert_told(await ended(undoing), "ReloadFailed", "undoing-b: its reload command failed")
     assert cases.shown("undoing") == before["undoing"]
+    await assert_no_insides(cases)
     wait_until(lambda: _verified(fleet), 30, "evidence that verifies and holds what was spooled")
 
 

@@ -11,12 +11,22 @@ import pytest
 
 from tests.acceptance.cases import FAIL_ONCE, HANG_ONCE, IDLE, Cases, assert_told, ended
 from tests.acceptance.fleet import Fleet
+from tests.acceptance.telling import assert_no_insides
 
 Mount = Callable[[Path], bool]
 
+SQL = "DELETE FROM sites WHERE id = 7"
+
 FAILING = {
-    "refused": ("ReloadFailed", "refused-b: its reload command failed with exit code 1", "no such directive"),
-    "hanging": ("ReloadFailed", "hanging-b: its reload command did not end within 1 s and was killed"),
+    "refused": (
+        "ReloadFailed",
+        "refused-b: its reload command failed with exit code 1",
+        "no such directive in …/nginx.conf:7",
+    ),
+    "hanging": (
+        "ReloadFailed",
+        "hanging-b: its reload command did not end within 1 s and was killed; it last said: busy: (the log",
+    ),
     "idle": ("VerificationFailed", "did not steadily serve"),
     "open": ("TargetUnreachable", "open-b: its files belong to, or are open to, other users"),
     "full": ("TargetUnreachable", "full-b: its disk is full"),
@@ -58,8 +68,9 @@ async def test_a_target_that_fails_takes_nothing_with_it(
     before = await cases.issue_first([*failing, "missing"])
     assert all(all(shown) for shown in before.values())
 
-    cases.on_reload("refused-b", FAIL_ONCE)
-    cases.on_reload("hanging-b", HANG_ONCE)
+    conf = cases.folder("refused-b") / "nginx.conf"
+    cases.on_reload("refused-b", f'echo "no such directive in {conf}:7"; {FAIL_ONCE}')
+    cases.on_reload("hanging-b", f'echo "busy: {SQL}"; {HANG_ONCE}')
     cases.on_reload("idle-b", IDLE)
     cases.on_reload("lost-a", f'rm "$1"; mv "{cases.folder("lost-b")}" "{tmp_path / "lost"}"')
     (cases.folder("open-b") / "keys").chmod(0o770)
@@ -75,6 +86,7 @@ async def test_a_target_that_fails_takes_nothing_with_it(
         assert cases.shown(case) == before[case], case
     assert not ends["missing"].code
     assert not {*cases.shown("missing")} & {*before["missing"]}
+    await assert_no_insides(cases, f"no such directive in {conf}:7", SQL)
     # What a person must put back, the next run puts back, and the one after it renews.
     (tmp_path / "lost").rename(cases.folder("lost-b"))
     again = await cases.renew(["lost"])

@@ -8,6 +8,7 @@ from pkcs11 import TokenFlag
 from cli.dev.servers import Token
 from tests.acceptance.cases import Cases, assert_no_secret, assert_told, ended
 from tests.acceptance.fleet import Fleet
+from tests.acceptance.telling import assert_no_insides
 
 
 async def test_a_wrong_pin_and_a_token_that_goes_away(fleet: Fleet, softhsm: Token, tmp_path: Path) -> None:
@@ -41,6 +42,7 @@ async def test_a_wrong_pin_and_a_token_that_goes_away(fleet: Fleet, softhsm: Tok
         end = await ended(await cases.start("pin"))
         assert_told(end, "PinRejected", "Key store hsm: the PIN")
         assert cases.shown("pin") == before["pin"]
+    await assert_no_insides(cases)
     refusing.stop()
     token = pkcs11.lib(str(softhsm.module)).get_token(token_label=softhsm.label)
     assert not token.flags & (TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED)

@@ -49,7 +49,7 @@ def test_another_host_key_than_the_pinned_one_is_refused_before_we_say_who_we_ar
     stranger = SshHost(sshd.login(host_key=pinned), Secrets())
     with pytest.raises(HostKeyRefused, match=r"127\.0\.0\.1.*another host key") as refused:
         stranger.run(("true",), 60)
-    assert "ssh-keygen -lf" in str(refused.value)
+    assert "docs/targets.md" in str(refused.value)
     stranger.close()
     assert (sshd.folder / "sshd.log").read_text().count("Accepted") == before
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from activities.policies import Held
 from api.app import create_app
@@ -16,7 +17,7 @@ from clients.identities import Presented
 from clients.identities.api_keys import ApiKeys, new_key
 from schemas.catalogue import WORKFLOW_TYPES, WorkflowType
 from schemas.contract import Contract, WorkflowInput
-from schemas.errors import AlreadyRunning, DependencyUnavailable, NotAuthenticated
+from schemas.errors import AlreadyRunning, DependencyUnavailable, NotAuthenticated, ReloadFailed
 from schemas.evidence import Event
 from schemas.policies import Grant, Policy, PrincipalEntry, Role
 from schemas.principals import Act, Principal, Shown
@@ -248,14 +249,19 @@ async def test_updates_go_to_the_run_for_the_caller(house: House, name: str) -> 
         (AlreadyRunning("certificate-renewal/www is running."), 409),
         (DependencyUnavailable("Temporal answers UNAVAILABLE.", retry_after_s=3), 503),
         (ZeroDivisionError(CANARY), 500),
+        (ReloadFailed(f"web-1: /srv/{CANARY}/hook: not found"), 422),
     ],
 )
 async def test_what_goes_wrong_behind_it_is_told_in_our_words(
     house: House, failing: Exception, status: int
 ) -> None:
     house.runs.failing = failing
-    answer = await house.ask("POST", "/v1/runs", "olga", json=START)
+    with structlog.testing.capture_logs() as logged:
+        answer = await house.ask("POST", "/v1/runs", "olga", json=START)
     assert answer.status_code == status
+    if isinstance(failing, ReloadFailed):
+        assert "web-1: …/hook: not found" in answer.json()["detail"]
+        assert any(CANARY in str(line) for line in logged), "its log has what the answer leaves out"
     assert answer.headers.get("retry-after") == ("3" if status == 503 else None)
     assert CANARY not in answer.text
 

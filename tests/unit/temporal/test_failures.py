@@ -98,6 +98,26 @@ def test_the_real_exception_is_in_the_workers_log_under_the_same_id(caplog: pyte
     assert CANARY in caplog.text
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ReloadFailed("web-1: /srv/hook.sh: not found"),
+        ApplicationError("web-1: /srv/hook.sh: not found", {"a": 1}, type="odd", non_retryable=True),
+    ],
+)
+def test_a_path_stays_here_whoever_phrased_it(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    with correlated("request-0004"), caplog.at_level(logging.WARNING):
+        received = as_received(on_the_wire(raised(error)))
+    assert isinstance(received, ApplicationError)
+    assert received.message.startswith("web-1: …/hook.sh: not found")
+    assert received.non_retryable
+    if isinstance(error, RedoubtError):
+        assert "request-0004" in caplog.text
+        assert "/srv/hook.sh" in caplog.text
+    else:
+        assert (received.type, received.details) == ("odd", ({"a": 1},))
+
+
 def test_stack_and_message_stay_out_of_the_plain_fields() -> None:
     failure = on_the_wire(raised(ApplicationError("phrased for the wire", type="InvalidInput")))
     assert failure.message == "Encoded failure"
