@@ -25,6 +25,7 @@ from activities.beating import beats
 from activities.policies import Policies
 from clients.signers import Proof, Verifier
 from rules import approvals as rules
+from rules.hardware import in_hardware
 from rules.requests import key_of
 from rules.roles import allowed
 from schemas.approvals import Approval, ApprovalAsk, ApprovalRequest, Ballot, State, Tally, Verdict, Vote
@@ -146,7 +147,7 @@ class ApprovalGate:
         if found is None or found[0] != vote.approver:
             return f"the policy knows no key {vote.key_id} of {vote.approver}"
         key = found[1]
-        person = Principal(name=vote.approver, shown=Shown.SIGNING_KEY, hardware=key.hardware)
+        person = Principal(name=vote.approver, shown=Shown.SIGNING_KEY, hardware=in_hardware(policy, key))
         capability = WORKFLOW_TYPES[request.workflow_type].capability
         decision = allowed(policy, person, _ACTS[vote.verdict], capability, request.subject)
         if not decision.yes:

@@ -21,7 +21,7 @@ from temporalio.client import (
 
 from cli.cluster import Cluster, kind_of, on_cluster, speaking
 from cli.listing import Filter, listed
-from cli.output import Format, Output, record, say, table
+from cli.output import Format, Output, put, record, say, table
 from cli.signing import As, Chosen, Fido2, Key, Token, prompts, public_of, signer_of
 from clients.secrets.files import store_file
 from clients.settings import load
@@ -32,6 +32,7 @@ from rules.requests import fingerprint_of
 from schemas.approvals import Approval, ApprovalRequest, Tally, Verdict, Vote
 from schemas.errors import DependencyUnavailable, InvalidInput, NotNow, VoteRefused
 from schemas.principals import UNKNOWN_NAME
+from schemas.signing_keys import SigningKey
 from workers.wiring import Wiring
 from workflows.failures import code_of, detail_of
 
@@ -97,7 +98,7 @@ def show_key(
 ) -> None:
     """Print a key's public half as the policy file takes it."""
     line = public_of(Wiring(load()), Chosen(key, token, fido2))
-    record(line.model_copy(update={"id": name}).model_dump(exclude_defaults=True), output)
+    _print(line.model_copy(update={"id": name}), output)
 
 
 @app.command("enroll")
@@ -116,7 +117,18 @@ def enroll_key(
         store_file(file, made.model_dump_json(indent=2).encode() + b"\n")
     except FileExistsError:
         raise InvalidInput(f"{file} is there already, and is not written over.") from None
-    record(made.key.model_dump(exclude_defaults=True), output)
+    _print(made.key, output)
+
+
+def _print(line: SigningKey, output: Format) -> None:
+    """As it goes into the policy, below `signing_keys`."""
+    shown = line.model_dump(mode="json", exclude_defaults=True)
+    if output is not Format.TEXT:
+        record(shown, output)
+        return
+    import yaml  # noqa: PLC0415  # only a line for the policy is written
+
+    put(yaml.safe_dump([shown], sort_keys=False, width=10_000).rstrip())
 
 
 def _vote(  # noqa: PLR0913  # a vote is all of these

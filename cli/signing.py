@@ -16,9 +16,9 @@ from clients.secrets.files import MAX_SECRET_BYTES
 from clients.signers import Signer
 from rules.requests import SERVICE
 from schemas.errors import InvalidInput
-from schemas.policies import SigningKey
 from schemas.principals import Principal, Shown
 from schemas.settings import Settings
+from schemas.signing_keys import SigningKey
 from workers.wiring import Wiring
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from rules.hardware import in_hardware, why_not
 from rules.requests import SERVICE, fingerprint_of
 from rules.roles import holders, policy_admins
 from schemas.policies import DAYS, Decision, Grant, Policy, Role, Window
@@ -64,7 +65,8 @@ def quorum(previous: Policy, signed_by: Collection[str]) -> Decision:
     signers = {
         name
         for name, entry in previous.principals.items()
-        if name in admins and any(key.hardware and key.id in signed_by for key in entry.signing_keys)
+        if name in admins
+        and any(key.id in signed_by and in_hardware(previous, key) for key in entry.signing_keys)
     }
     needed = previous.admins_needed
     told = f"{len(signers)} of {needed} admins have signed by a key in hardware"
@@ -138,19 +140,21 @@ def _identities(policy: Policy) -> Iterator[Complaint]:
 
 
 def _admins(policy: Policy) -> Iterator[Complaint]:
-    in_hardware = 0
+    able = 0
     everywhere = policy_admins(policy)
     for name in sorted(holders(policy, Role.ADMIN) & policy.principals.keys()):
-        if any(key.hardware for key in policy.principals[name].signing_keys):
-            in_hardware += name in everywhere
+        keys = policy.principals[name].signing_keys
+        if any(in_hardware(policy, key) for key in keys):
+            able += name in everywhere
         else:
+            told = "; ".join(f"{key.id} does not count: {why_not(policy, key)}" for key in keys)
             yield Complaint(
-                ("principals", name), f"{name} is admin and has no signing key in hardware; give one"
+                ("principals", name), f"{name} is admin and has no signing key in hardware ({told or 'none'})"
             )
-    if in_hardware < policy.admins_needed:
+    if able < policy.admins_needed:
         yield Complaint(
             ("admins_needed",),
-            f"{policy.admins_needed} admins must sign the next version, and {in_hardware} could: it could never change",
+            f"{policy.admins_needed} admins must sign the next version, and {able} could: it could never change",
         )
 
 

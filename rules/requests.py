@@ -15,9 +15,11 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from rules import canonical
+from rules.hardware import in_hardware
 from schemas.contract import Contract
-from schemas.policies import Policy, SigningKey
+from schemas.policies import Policy
 from schemas.principals import Act, Principal, Shown, SignedRequest
+from schemas.signing_keys import SigningKey
 
 PREFIX: Final = b"redoubt signed request 1\n"
 SKEW: Final = timedelta(minutes=1)
@@ -79,7 +81,7 @@ def spoken(policy: Policy, request: SignedRequest) -> Spoken | str:
         own = Shown.SERVICE if owner.startswith(SERVICE) else Shown.SIGNING_KEY
         if claimed.shown is not own:
             return f"who signs with a key of their own is shown by {own}, and not by {claimed.shown}"
-        return Spoken(key, Principal(name=owner, shown=own, hardware=key.hardware))
+        return Spoken(key, Principal(name=owner, shown=own, hardware=in_hardware(policy, key)))
     if claimed.shown not in policy.principals[owner].vouches_for:
         return f"{owner} may not vouch for who was shown by {claimed.shown}"
     if claimed.name not in policy.principals:

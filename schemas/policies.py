@@ -33,6 +33,7 @@ from schemas.principals import (
     Shown,
     SignedRequest,
 )
+from schemas.signing_keys import SigningKey
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 Capability = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z-]{0,30})$")]
@@ -49,26 +50,18 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class SigningKey(Contract):
-    id: KeyId
-    kind: Literal["ed25519", "p256", "fido2"]
-    public_key: Base64
-    """SubjectPublicKeyInfo (DER) in base64."""
-    hardware: bool = False
-    """Whether the private key can't leave the device that holds it."""
-    relying_party: Annotated[str, Field(max_length=253)] = ""
-    """Of a FIDO2 credential: the relying party ID under which it was made."""
-
-    @model_validator(mode="after")
-    def _fido2_has_a_relying_party(self) -> "SigningKey":
-        if (self.kind == "fido2") != bool(self.relying_party):
-            raise ValueError("`relying_party` is given for fido2 keys, and for no others")
-        return self
-
-
 class OidcIdentity(Contract):
     issuer: Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=500)]
     subject: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class HardwareRules(Contract):
+    """Which keys count as held in hardware, as far as it is for the policy's signers to judge."""
+
+    software_tokens: bool = False
+    """Whether keys in tokens that are software (SoftHSM) count too: for trials."""
+    attestation_roots: tuple[Base64, ...] = ()
+    """Certificates (DER) of makers of FIDO2 keys. Empty: no attestation is asked for."""
 
 
 class PrincipalEntry(Contract):
@@ -164,6 +157,7 @@ class Policy(Contract):
     """Of the exact bytes of the version before; None in version 1."""
     admins_needed: PositiveInt = 1
     """How many of this version's admins must sign the next one."""
+    hardware: HardwareRules = HardwareRules()
     principals: dict[PrincipalName, PrincipalEntry]
     grants: tuple[Grant, ...] = ()
     approvals: tuple[ApprovalRule, ...] = ()

@@ -5,7 +5,8 @@ Rules:
 - Whoever has the folder has every key in it. It shows how a policy works; it protects nothing.
 - Olga operates and signs each `redoubt start`. Two of Anna, Ben and Cleo must agree to a renewal of `www`, and to
   nothing else. The robot calls the API by its client certificate.
-- Nobody holds the admin's key: it is forgotten as soon as it is made, so this policy never changes.
+- Nobody holds the admin's key: it is of no FIDO2 key, and forgotten as soon as it is made. So this policy never
+  changes.
 """
 
 import base64
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.dev.listener import write_loopback_certificate
@@ -103,8 +105,9 @@ def add(document: dict[str, Any], folder: Path, ports: Ports) -> None:
 def _policy(keys: dict[str, dict[str, str]], robot: str) -> dict[str, Any]:
     principals: dict[str, Any] = {name: {"signing_keys": [key]} for name, key in keys.items()}
     principals["service:api"]["vouches_for"] = ["client-certificate"]
+    nobodys = _public(ec.generate_private_key(ec.SECP256R1()), _ADMIN)
     principals[_ADMIN] = {
-        "signing_keys": [{**_public(Ed25519PrivateKey.generate(), _ADMIN), "hardware": True}]
+        "signing_keys": [{**nobodys, "kind": "fido2", "relying_party": "dev.redoubt.invalid"}]
     }
     principals[ROBOT] = {"client_certificates": [robot]}
     return {
@@ -143,10 +146,10 @@ def _made(folder: Path, name: str) -> dict[str, str]:
     return _public(private, name)
 
 
-def _public(private: Ed25519PrivateKey, name: str) -> dict[str, str]:
+def _public(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, name: str) -> dict[str, str]:
     """As the policy takes it."""
     public = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     shown = f"{name.rpartition(':')[2]}-1"
-    return {"id": shown, "kind": "ed25519", "public_key": base64.b64encode(public).decode("ascii")}
+    return {"id": shown, "kind": "file", "public_key": base64.b64encode(public).decode("ascii")}

@@ -11,8 +11,9 @@ Every `Authenticator` promises:
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from schemas.policies import Policy, SigningKey
+from schemas.policies import Policy
 from schemas.principals import Principal
+from schemas.signing_keys import SigningKey
 
 
 class Verifier(Protocol):

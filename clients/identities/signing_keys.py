@@ -7,7 +7,7 @@ keeps one from being taken for the other is the prefix of the statement that is 
 from typing import Final
 
 from clients.signers.verifying import SignatureVerifier
-from schemas.policies import SigningKey
+from schemas.signing_keys import SigningKey
 
 _VERIFIER: Final = SignatureVerifier()
 

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from schemas.contract import Contract
 from schemas.settings.key_stores import KeyAlgorithm
+from schemas.signing_keys import Custody
 
 
 class KeyFacts(Contract):
@@ -18,7 +19,6 @@ class KeyFacts(Contract):
     public_key: bytes
     """SubjectPublicKeyInfo, DER."""
     extractable: bool
-    hardware: bool
 
 
 class KeyStore(Protocol):
@@ -32,6 +32,9 @@ class KeyStore(Protocol):
 
     def describe(self, key_id: bytes) -> KeyFacts:
         """Raises `KeyNotFound`."""
+
+    def custody(self, key_id: bytes) -> Custody | None:
+        """What the token says of how it keeps this key; None where there is no token. Raises `KeyNotFound`."""
 
     def sign(self, key_id: bytes, data: bytes, digest: Literal["sha256", "sha384"]) -> bytes:
         """Sign the digest of `data`: ECDSA as DER (RFC 3279), RSA as PKCS#1 v1.5. Raises `KeyNotFound`."""

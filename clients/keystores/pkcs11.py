@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pkcs11
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, exceptions
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, SlotFlag, exceptions
 from pkcs11._pkcs11 import SearchIter  # type: ignore[attr-defined]  # a Cython class without a stub
 from pkcs11.util.ec import encode_ec_public_key, encode_ecdsa_signature, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
@@ -29,6 +29,7 @@ from clients.keystores.sessions import Line, Sessions
 from rules.points import reached
 from schemas.errors import KeyNotFound, KeyStoreUnavailable, KeyUnsuitable
 from schemas.settings.key_stores import KeyAlgorithm
+from schemas.signing_keys import Custody
 
 _CURVES = {"EC-P256": "secp256r1", "EC-P384": "secp384r1"}
 _ALGORITHMS = {curve: name for name, curve in _CURVES.items()}
@@ -64,6 +65,9 @@ class Pkcs11KeyStore:
 
     def describe(self, key_id: bytes) -> KeyFacts:
         return self._sessions.run(lambda line: _facts(line, self._found(line, key_id)))
+
+    def custody(self, key_id: bytes) -> Custody:
+        return self._sessions.run(lambda line: _custody(line.session.token, self._found(line, key_id)))
 
     def sign(self, key_id: bytes, data: bytes, digest: Literal["sha256", "sha384"]) -> bytes:
         hashed = hashlib.new(digest, data).digest()
@@ -225,7 +229,18 @@ def _facts(line: Line, key: Any) -> KeyFacts:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         ),
         extractable=bool(key[Attribute.EXTRACTABLE]) or not key[Attribute.SENSITIVE],
-        hardware=True,
+    )
+
+
+def _custody(token: pkcs11.Token, key: Any) -> Custody:
+    return Custody(
+        manufacturer=token.manufacturer_id,
+        model=token.model,
+        serial=token.serial.decode("ascii", "replace").strip(),
+        hardware_slot=SlotFlag.HW_SLOT in token.slot.flags,
+        local=bool(key[Attribute.LOCAL]),
+        always_sensitive=bool(key[Attribute.ALWAYS_SENSITIVE]),
+        never_extractable=bool(key[Attribute.NEVER_EXTRACTABLE]),
     )
 
 

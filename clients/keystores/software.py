@@ -64,8 +64,10 @@ class SoftwareKeyStore:
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             ),
             extractable=False,
-            hardware=False,
         )
+
+    def custody(self, key_id: bytes) -> None:
+        self._opened(key_id)
 
     def sign(self, key_id: bytes, data: bytes, digest: Literal["sha256", "sha384"]) -> bytes:
         _, _, key = self._opened(key_id)

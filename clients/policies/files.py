@@ -2,10 +2,12 @@
 
 - The policy is strict YAML, as the settings are: one document, no anchors or tags, each key once.
 - Everything that is wrong is said at once, each with its line, and no value is repeated.
+- An attestation that is not its key's, or not its maker's, is wrong like anything else: such a policy is none.
 - The signatures are a JSON list of `schemas.policies.Signature`. Adding one writes the file anew, beside and renamed.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +34,21 @@ def judge(document: bytes, file: Path = NAME) -> tuple[Policy | None, tuple[Prob
     except ValidationError as refused:
         errors = refused.errors(include_input=False, include_url=False, include_context=False)
         return None, _sorted(_problem(read, error["loc"], error["msg"]) for error in errors)
-    return policy, _sorted(_problem(read, one.at, one.text) for one in rules.complaints(policy))
+    found = (*rules.complaints(policy), *_attestations(policy))
+    return policy, _sorted(_problem(read, one.at, one.text) for one in found)
+
+
+def _attestations(policy: Policy) -> Iterator[rules.Complaint]:
+    """What a rule can't judge: whether the attestations that stand in the policy are their makers'."""
+    roots = policy.hardware.attestation_roots
+    for name, entry in policy.principals.items():
+        for key in entry.signing_keys:
+            if key.attestation is None:
+                continue
+            from clients.signers.attestations import fault  # noqa: PLC0415  # `fido2` loads where one stands
+
+            if told := fault(key, roots):
+                yield rules.Complaint(("principals", name), f"the key {key.id} can't be used: {told}")
 
 
 def policy_of(document: bytes, file: Path = NAME) -> Policy:

@@ -7,7 +7,7 @@ signs is a statement with a prefix of its own (`rules.approvals.statement`), nev
 from typing import Protocol
 
 from schemas.contract import Contract
-from schemas.policies import SigningKey
+from schemas.signing_keys import SigningKey
 
 
 class Signer(Protocol):

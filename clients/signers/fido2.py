@@ -17,6 +17,8 @@ from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CtapHidDevice
 from fido2.webauthn import (
+    AttestationConveyancePreference,
+    AuthenticatorAttestationResponse,
     AuthenticatorSelectionCriteria,
     PublicKeyCredentialCreationOptions,
     PublicKeyCredentialDescriptor,
@@ -32,7 +34,7 @@ from pydantic import Base64Bytes
 from clients.signers.assertions import Assertion, challenge, origin
 from schemas.contract import Contract
 from schemas.errors import KeyStoreUnavailable, KeyUnsuitable, PinRejected, RedoubtError
-from schemas.policies import SigningKey
+from schemas.signing_keys import Attestation, SigningKey
 
 _PUBLIC_KEY = PublicKeyCredentialType.PUBLIC_KEY
 _ALGORITHMS = (ES256.ALGORITHM, EdDSA.ALGORITHM)
@@ -117,6 +119,7 @@ def enroll(
         user=PublicKeyCredentialUserEntity(id=secrets.token_bytes(16), name=name, display_name=name),
         challenge=secrets.token_bytes(32),
         pub_key_cred_params=[PublicKeyCredentialParameters(type=_PUBLIC_KEY, alg=alg) for alg in _ALGORITHMS],
+        attestation=AttestationConveyancePreference.DIRECT,
         authenticator_selection=AuthenticatorSelectionCriteria(
             user_verification=UserVerificationRequirement.REQUIRED
         ),
@@ -133,10 +136,20 @@ def enroll(
             id=key_id,
             kind="fido2",
             public_key=base64.b64encode(_der(data.public_key)).decode(),
-            hardware=True,
             relying_party=relying_party,
+            attestation=_attestation(made.response),
         ),
         credential_id=base64.b64encode(data.credential_id),
+    )
+
+
+def _attestation(response: AuthenticatorAttestationResponse) -> Attestation | None:
+    """The maker's word; None where the key has given none, or only its own."""
+    if not response.attestation_object.att_stmt.get("x5c"):
+        return None
+    return Attestation(
+        attestation_object=base64.b64encode(response.attestation_object).decode(),
+        client_data=base64.b64encode(response.client_data).decode(),
     )
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clients.secrets import SecretSource
 from schemas.errors import KeyUnsuitable
-from schemas.policies import SigningKey
+from schemas.signing_keys import SigningKey
 
 
 class FileSigner:
@@ -19,7 +19,7 @@ class FileSigner:
         public = self._private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        self.key = SigningKey(id=key_id, kind="ed25519", public_key=base64.b64encode(public).decode())
+        self.key = SigningKey(id=key_id, kind="file", public_key=base64.b64encode(public).decode())
 
     def sign(self, statement: bytes) -> bytes:
         return self._private.sign(statement)

@@ -4,7 +4,7 @@ import base64
 
 from clients.keystores import KeyStore
 from schemas.errors import KeyUnsuitable
-from schemas.policies import SigningKey
+from schemas.signing_keys import SigningKey
 
 
 class TokenSigner:
@@ -16,11 +16,12 @@ class TokenSigner:
                 f"Key {stored.hex()} of key store {store.name} is {facts.algorithm}; EC-P256 signs approvals."
             )
         self._store, self._stored = store, stored
+        custody = store.custody(stored)
         self.key = SigningKey(
             id=key_id,
-            kind="p256",
+            kind="file" if custody is None else "pkcs11",
             public_key=base64.b64encode(facts.public_key).decode(),
-            hardware=facts.hardware and not facts.extractable,
+            custody=custody,
         )
 
     def sign(self, statement: bytes) -> bytes:

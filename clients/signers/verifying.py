@@ -1,7 +1,8 @@
 """Whether a signature is good, for each kind of key that the policy file may name.
 
-Whatever is wrong (the bytes, the key, the kind) is one answer: no proof. What `fido2` needs loads with the first
-FIDO2 signature.
+Whatever is wrong (the bytes, the key, the kind) is one answer: no proof. A file and a token sign alike, by the
+algorithm of their public key (Ed25519, ECDSA over P-256 with SHA-256); a FIDO2 key in a form of its own. What `fido2`
+needs loads with the first FIDO2 signature.
 """
 
 import base64
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from clients.signers import Proof
 from schemas.errors import KeyUnsuitable
-from schemas.policies import SigningKey
+from schemas.signing_keys import SigningKey
 
 _NOT_GOOD = (
     *(InvalidSignature, UnsupportedAlgorithm, KeyUnsuitable),
@@ -38,14 +39,10 @@ def _proof(key: SigningKey, statement: bytes, signature: bytes) -> Proof | None:
 
         return checked(key.relying_party, public_key, statement, signature)
     public = load_der_public_key(public_key)
-    if key.kind == "ed25519" and isinstance(public, ed25519.Ed25519PublicKey):
+    if isinstance(public, ed25519.Ed25519PublicKey):
         public.verify(signature, statement)
         return Proof()
-    if (
-        key.kind == "p256"
-        and isinstance(public, ec.EllipticCurvePublicKey)
-        and isinstance(public.curve, ec.SECP256R1)
-    ):
+    if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
         public.verify(signature, statement, ec.ECDSA(hashes.SHA256()))
         return Proof()
     return None

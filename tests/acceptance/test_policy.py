@@ -17,8 +17,9 @@ from clients.signers.file import FileSigner
 from clients.temporal.requests import presenting
 from rules.requests import Facing, input_digest
 from schemas.certificates import CertificateRenewalInput, CertificateSweepInput, CertificateSweepResult
-from schemas.policies import Grant, Policy, PrincipalEntry, Role, SigningKey
+from schemas.policies import Grant, Policy, PrincipalEntry, Role
 from schemas.principals import Act, Principal, Shown
+from schemas.signing_keys import SigningKey
 from tests.acceptance.fleet import Fleet
 from tests.acceptance.rogue import Rogue
 from tests.unit.policies.people import ADMIN, Generated, key_of, pem
@@ -117,7 +118,7 @@ def _govern(fleet: Fleet) -> None:
     """Install a policy by which `anna` and the service of certificates may start, and nobody else."""
     anna = PrincipalEntry(signing_keys=(_key(fleet.folder / "secrets" / "anna"),))
     service = PrincipalEntry(signing_keys=(_key(fleet.folder / "secrets" / "service"),))
-    root = PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1", hardware=True),))
+    root = PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1"),))
     may_start = ("anna", "service:certificates")
     policy = Policy(
         installation="test",

@@ -46,7 +46,7 @@ class Case:
     """The same store, as another process would make it."""
     program: str
     """Python that makes it as `store` in another process."""
-    hardware: bool
+    in_token: bool
 
 
 @pytest.fixture(params=["software", "softhsm"])
@@ -64,7 +64,7 @@ def _software(folder: Path) -> Case:
         return SoftwareKeyStore("software", folder / "store", master.read_bytes())
 
     return Case(
-        make(), make, _SOFTWARE.format(path=str(folder / "store"), master=str(master)), hardware=False
+        make(), make, _SOFTWARE.format(path=str(folder / "store"), master=str(master)), in_token=False
     )
 
 
@@ -73,7 +73,7 @@ def _softhsm(token: Token) -> Case:
         return Pkcs11KeyStore("hsm", token.module, token.label, lambda: Secrets().resolve(token.pin_ref))
 
     program = _PKCS11.format(module=str(token.module), token=token.label, pin=token.pin_ref)
-    return Case(make(), make, program, hardware=True)
+    return Case(make(), make, program, in_token=True)
 
 
 def run_elsewhere(program: str) -> "subprocess.Popen[str]":
@@ -99,7 +99,9 @@ def verify(public_key: bytes, signature: bytes, data: bytes, digest: hashes.Hash
 def test_a_signature_verifies_with_the_public_key(case: Case, algorithm: KeyAlgorithm) -> None:
     facts = case.store.generate(ID, "a label", algorithm)
     assert (facts.key_id, facts.label, facts.algorithm) == (ID.hex(), "a label", algorithm)
-    assert facts.hardware == case.hardware
+    custody = case.store.custody(ID)
+    assert (custody is not None) == case.in_token
+    assert custody is None or (custody.local and custody.always_sensitive and custody.never_extractable)
     assert not facts.extractable
     verify(facts.public_key, case.store.sign(ID, b"data", "sha256"), b"data", hashes.SHA256())
     verify(facts.public_key, case.store.sign(ID, b"data", "sha384"), b"data", hashes.SHA384())

@@ -9,12 +9,16 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from fido2 import cbor
 from fido2.cose import ES256, CoseKey
 from fido2.ctap import STATUS, CtapDevice, CtapError
@@ -26,7 +30,44 @@ _FLAG = AuthenticatorData.FLAG
 
 
 @dataclass
+class Maker:
+    """A maker of FIDO2 keys: its root, and the certificate by which its keys say whose they are."""
+
+    private: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+    attesting: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    @property
+    def root(self) -> bytes:
+        """In DER."""
+        return self._certificate("A maker's root", self.private, ca=True)
+
+    def statement(self, signed: bytes) -> dict[str, Any]:
+        """As the format `packed` has it."""
+        leaf = self._certificate("A maker's keys", self.attesting, ca=False)
+        signature = self.attesting.sign(signed, ec.ECDSA(hashes.SHA256()))
+        return {"alg": ES256.ALGORITHM, "sig": signature, "x5c": [leaf]}
+
+    def _certificate(self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> bytes:
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder(
+            issuer_name=_named("A maker's root"),
+            subject_name=_named(name),
+            public_key=key.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now,
+            not_valid_after=now + timedelta(days=1),
+        ).add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        return builder.sign(self.private, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@dataclass
 class SoftwareKey(CtapDevice):
+    maker: Maker | None = None
+    """Whose word it gives of itself; None: nobody's."""
     verifies: bool = True
     refuses: CtapError.ERR | None = None
     counter: int = 0
@@ -70,7 +111,9 @@ class SoftwareKey(CtapDevice):
         public: CoseKey = ES256.from_cryptography_key(private.public_key())  # type: ignore[no-untyped-call]
         made = AttestedCredentialData.create(Aaguid.NONE, name, public)
         data = AuthenticatorData.create(_hashed(relying_party), self._flags() | _FLAG.AT, self.counter, made)
-        return {1: "none", 2: bytes(data), 3: {}}
+        if self.maker is None:
+            return {1: "none", 2: bytes(data), 3: {}}
+        return {1: "packed", 2: bytes(data), 3: self.maker.statement(data + given[1])}
 
     def _assert(self, given: Any) -> dict[int, Any]:
         self._asked(given.get(5))
@@ -98,6 +141,17 @@ class SoftwareKey(CtapDevice):
 def plug_in(patch: pytest.MonkeyPatch, *keys: SoftwareKey) -> None:
     """They are what stands at the USB."""
     patch.setattr(CtapHidDevice, "list_devices", lambda: iter(keys))
+
+
+def _named(common_name: str) -> x509.Name:
+    """With what WebAuthn (section 8.2.1) asks of who attests."""
+    parts = {
+        NameOID.COUNTRY_NAME: "SE",
+        NameOID.ORGANIZATION_NAME: "A maker",
+        NameOID.ORGANIZATIONAL_UNIT_NAME: "Authenticator Attestation",
+        NameOID.COMMON_NAME: common_name,
+    }
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
 
 
 def _hashed(relying_party: str) -> bytes:

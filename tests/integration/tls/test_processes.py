@@ -125,7 +125,7 @@ def govern(made: Installation, robot: str) -> str:
         version=1,
         principals={
             "robot": PrincipalEntry(client_certificates=(robot,)),
-            "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1", hardware=True),)),
+            "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1"),)),
             "service:api": PrincipalEntry(
                 signing_keys=(vouching.key,), vouches_for=frozenset({Shown.CLIENT_CERTIFICATE})
             ),

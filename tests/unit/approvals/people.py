@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from clients.signers import Signer
-from clients.signers.fido2 import Fido2Signer, Prompts, enroll
 from clients.signers.file import FileSigner
 from rules.approvals import statement
 from schemas.approvals import Verdict, Vote
 from schemas.policies import ApprovalRule, Grant, Policy, PrincipalEntry, Role
-from tests.servers.fido2_key import SoftwareKey
-from tests.unit.policies.people import pem
+from tests.unit.policies.people import fido2_signer, pem
 from tests.unit.policies.people import policy as policy_with
 
 PEMS: Final = {name: pem() for name in ("ben", "cleo", "olga", "sam")}
@@ -26,12 +24,6 @@ class InMemory:
 
     def resolve(self, reference: str) -> bytes:  # noqa: ARG002 - the port's
         return self._value
-
-
-def fido2_signer(name: str) -> Signer:
-    device, prompts = SoftwareKey(), Prompts(lambda: "", lambda: None)
-    credential = enroll(f"{name}-1", name, "redoubt.example.com", device, prompts)
-    return Fido2Signer(credential, device, prompts)
 
 
 SIGNERS: Final[dict[str, Signer]] = {

@@ -6,10 +6,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clients.identities.requesting import signed_request
+from clients.signers import Signer
+from clients.signers.fido2 import Fido2Signer, Prompts, enroll
 from clients.signers.file import FileSigner
 from rules.requests import Facing
-from schemas.policies import Grant, Policy, PrincipalEntry, Role, SigningKey
+from schemas.policies import Grant, Policy, PrincipalEntry, Role
 from schemas.principals import Act, Principal, Shown, SignedRequest
+from schemas.signing_keys import SigningKey
+from tests.servers.fido2_key import SoftwareKey
 
 FACING = Facing("test", "default", Act.START, "CertificateRenewal", "certificate-renewal/www", "a" * 64)
 
@@ -19,8 +23,8 @@ def pem() -> bytes:
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def key_of(signer: FileSigner, name: str, *, hardware: bool = False) -> SigningKey:
-    return signer.key.model_copy(update={"id": name, "hardware": hardware})
+def key_of(signer: Signer, name: str) -> SigningKey:
+    return signer.key.model_copy(update={"id": name})
 
 
 class Generated:
@@ -30,7 +34,15 @@ class Generated:
         return pem()
 
 
-ANNA, API, ADMIN, SECOND = (FileSigner("own", "env:KEY", Generated()) for _ in range(4))
+def fido2_signer(name: str, device: SoftwareKey | None = None) -> Signer:
+    """A FIDO2 key of its own, unless the test has one."""
+    plugged, prompts = device or SoftwareKey(), Prompts(lambda: "", lambda: None)
+    credential = enroll(f"{name}-1", name, "redoubt.example.com", plugged, prompts)
+    return Fido2Signer(credential, plugged, prompts)
+
+
+ANNA, API = (FileSigner("own", "env:KEY", Generated()) for _ in range(2))
+ADMIN, SECOND = fido2_signer("root"), fido2_signer("deputy")
 
 
 def policy(*grants: Grant, **changes: Any) -> Policy:
@@ -38,10 +50,10 @@ def policy(*grants: Grant, **changes: Any) -> Policy:
         "anna": PrincipalEntry(signing_keys=(key_of(ANNA, "anna-1"),)),
         "ben": PrincipalEntry(),
         "service:api": PrincipalEntry(
-            signing_keys=(key_of(API, "api-1", hardware=True),), vouches_for=frozenset({Shown.OIDC})
+            signing_keys=(key_of(API, "api-1"),), vouches_for=frozenset({Shown.OIDC})
         ),
-        "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1", hardware=True),)),
-        "deputy": PrincipalEntry(signing_keys=(key_of(SECOND, "deputy-1", hardware=True),)),
+        "root": PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1"),)),
+        "deputy": PrincipalEntry(signing_keys=(key_of(SECOND, "deputy-1"),)),
     }
     admins = Grant(role=Role.ADMIN, principals=("root", "deputy"))
     base = Policy(installation="test", version=1, principals=people, grants=(admins, *grants))
@@ -49,7 +61,7 @@ def policy(*grants: Grant, **changes: Any) -> Policy:
 
 
 def request(
-    signer: FileSigner = ANNA,
+    signer: Signer = ANNA,
     principal: Principal | None = None,
     facing: Facing = FACING,
 ) -> SignedRequest:

@@ -12,7 +12,7 @@ import yaml
 from activities.policies import Policies
 from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
-from clients.signers.file import FileSigner
+from clients.signers import Signer
 from rules.policies import statement
 from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.evidence import Entry, Event, Kind
@@ -32,7 +32,7 @@ def digest(document: bytes) -> str:
     return hashlib.sha256(document).hexdigest()
 
 
-def signed(document: bytes, *signers: tuple[str, FileSigner]) -> tuple[Signature, ...]:
+def signed(document: bytes, *signers: tuple[str, Signer]) -> tuple[Signature, ...]:
     message = statement(document)
     return tuple(
         Signature(key_id=name, signature=base64.b64encode(signer.sign(message)).decode())
@@ -115,7 +115,7 @@ def test_another_first_version_is_not_believed(records: SqlPolicies) -> None:
     ids=["none", "one of two", "one twice", "one is no admin", "one is forged"],
 )
 def test_a_version_that_too_few_admins_have_signed_shuts_everything(
-    records: SqlPolicies, signers: tuple[tuple[str, FileSigner], ...]
+    records: SqlPolicies, signers: tuple[tuple[str, Signer], ...]
 ) -> None:
     second = written(SECOND_VERSION)
     put(records, 1, FIRST)

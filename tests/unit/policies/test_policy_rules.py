@@ -17,7 +17,7 @@ from schemas.policies import (
     Role,
     Window,
 )
-from tests.unit.policies.people import ANNA, key_of, policy
+from tests.unit.policies.people import ANNA, SECOND, key_of, policy
 
 KEYS = ("anna-1", "api-1", "root-1", "deputy-1", "strange")
 
@@ -75,7 +75,7 @@ def test_only_admins_with_keys_in_hardware_count_each_once(signed_by: set[str], 
 def test_two_keys_of_one_admin_count_once() -> None:
     people = policy().principals
     root = people["root"].signing_keys[0]
-    both = PrincipalEntry(signing_keys=(root, key_of(ANNA, "root-2", hardware=True)))
+    both = PrincipalEntry(signing_keys=(root, key_of(SECOND, "root-2")))
     before = policy(principals={**people, "root": both}, admins_needed=2)
     assert not rules.quorum(before, {"root-1", "root-2"}).yes
 
