@@ -6,6 +6,7 @@ from functools import partial
 from api.codec_server import Credentials, create_app
 from api.serve import serve
 from clients.telemetry import configure_logging
+from schemas.listeners import Listener
 from schemas.settings import Settings
 from workers.health import Readiness
 from workers.needs import codec_server_secrets, shared_secrets
@@ -27,7 +28,14 @@ def run(settings: Settings) -> None:
         app = create_app(
             credentials, given.allowed_origins, wiring.codec(), wiring.journal().note, readiness.found
         )
-        serve(app, given.host, given.port, tls=given.tls, metrics_port=given.metrics_port)
+        serve(
+            app,
+            Listener.CODEC_SERVER,
+            given.host,
+            given.port,
+            tls=given.tls,
+            metrics_port=given.metrics_port,
+        )
     finally:
         logs.stop()
 

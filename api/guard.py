@@ -20,7 +20,7 @@ from api.problems import Refused, problem
 from clients.temporal.correlation import correlated
 
 _ALLOWED_HEADERS: Final = frozenset({"content-type", "x-namespace", "authorization"})
-_SECURITY: Final = {
+SECURITY: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -107,7 +107,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers.update({**_SECURITY, "Vary": "Origin", "X-Correlation-Id": self.correlation_id})
+            headers.update({**SECURITY, "Vary": "Origin", "X-Correlation-Id": self.correlation_id})
             if self.origin is not None:
                 headers["Access-Control-Allow-Origin"] = self.origin
         await self._send(message)

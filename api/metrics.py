@@ -1,31 +1,43 @@
-"""Prometheus metrics of a serving process, on loopback: the process itself, and what its TLS listener counts."""
+"""Prometheus metrics of a serving process, on loopback: the process itself, and what its listeners count."""
 
 import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 
-from schemas.errors import DependencyUnavailable
+from clients.listeners.connections import Connections, counted_in
+from schemas.listeners import Listener
+from workers.health import HealthServer, Readiness
+
+_LOOPBACK: Final = "127.0.0.1"
 
 
-@contextlib.contextmanager
-def metrics_on(port: int | None) -> Iterator[CollectorRegistry]:
-    """A registry, served as /metrics meanwhile if there is a port."""
+class Measures(NamedTuple):
+    registry: CollectorRegistry
+    cut: Counter
+    """As by `clients.listeners.connections.counted_in`."""
+
+
+@contextlib.asynccontextmanager
+async def metrics_on(port: int | None) -> AsyncIterator[Measures]:
+    """What to count in, served as /metrics meanwhile if there is a port.
+
+    Raises `DependencyUnavailable` if it is taken.
+    """
     registry = CollectorRegistry()
+    measures = Measures(registry, counted_in(registry))
     if port is None:
-        yield registry
+        yield measures
         return
     ProcessCollector(registry=registry)
+
+    async def measured() -> bytes:
+        return generate_latest(registry)
+
+    server = HealthServer(Readiness({}), Connections(Listener.METRICS, measures.cut), measured)
+    await server.start(port, _LOOPBACK)
     try:
-        server, thread = start_http_server(port, "127.0.0.1", registry)
-    except OSError as taken:
-        raise DependencyUnavailable(
-            f"Metrics can't be served on 127.0.0.1:{port}: {os.strerror(taken.errno or 0)}."
-        ) from None
-    try:
-        yield registry
+        yield measures
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        await server.stop()

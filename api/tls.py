@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol, telling the application what the TLS layer knows.
+"""Our HTTP/1.1 protocol, telling the application what the TLS layer knows.
 
 uvicorn fills in no `scope["extensions"]["tls"]`. This does, once a connection, from the connection itself: what a
 client or a proxy writes into a header never gets there.
@@ -9,12 +9,12 @@ import ssl
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from api.connection import BoundedProtocol
 from clients.tls.peer import TlsExtension, described
 
 
-class TlsProtocol(H11Protocol):
+class TlsProtocol(BoundedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # asyncio hands over a Transport
         connection: ssl.SSLObject | None = transport.get_extra_info("ssl_object")

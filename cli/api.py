@@ -9,6 +9,7 @@ import typer
 
 from cli.output import Format, Output, record, say
 from schemas.errors import InvalidSettings, NotAuthorized
+from schemas.listeners import Listener
 
 if TYPE_CHECKING:
     from api.guard import Guard
@@ -40,7 +41,12 @@ def run() -> None:
     try:
         wiring, given = Wiring(settings, service="api"), settings.api
         serve(
-            build(wiring), given.host, given.port, tls=given.tls, name="api", metrics_port=given.metrics_port
+            build(wiring),
+            Listener.API,
+            given.host,
+            given.port,
+            tls=given.tls,
+            metrics_port=given.metrics_port,
         )
     finally:
         logs.stop()

@@ -11,7 +11,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +19,8 @@ from typing import Final
 
 import structlog
 
+from clients.listeners.connections import Connections
+from clients.listeners.sockets import listening
 from schemas.errors import DependencyUnavailable, RedoubtError
 
 Check = Callable[[], Awaitable[None]]
@@ -31,7 +32,6 @@ Metrics = Callable[[], Awaitable[bytes]]
 _TIMEOUT_S: Final = 2.0
 _FRESH_S: Final = 2.0
 _MAX_REQUEST: Final = 8 * 1024
-_CONNECTIONS: Final = 16
 
 _log = structlog.get_logger("workers.health")
 
@@ -77,36 +77,36 @@ async def _outcome(name: str, check: Check) -> str:
 
 
 class HealthServer:
-    def __init__(self, readiness: Readiness, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, readiness: Readiness, connections: Connections, metrics: Metrics | None = None
+    ) -> None:
         self._readiness = readiness
+        self._connections = connections
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(_CONNECTIONS)
         self._servers: list[asyncio.Server] = []
 
     async def start(self, port: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
-        try:
-            server = await asyncio.start_server(self.serve, host, port, limit=_MAX_REQUEST, ssl=tls)
-        except OSError as taken:
-            raise DependencyUnavailable(
-                f"Health can't be served on {host}:{port}: {os.strerror(taken.errno or 0)}."
-            ) from None
-        self._servers.append(server)
+        """Raises `DependencyUnavailable` if the port is taken."""
+        for one in listening(host, port, self._connections):
+            server = await asyncio.start_server(self.serve, sock=one, limit=_MAX_REQUEST, ssl=tls)
+            self._servers.append(server)
 
     async def stop(self) -> None:
         for server in self._servers:
             server.close()
-            await server.wait_closed()
+        await self._connections.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with self._slots:
-            with contextlib.suppress(
-                OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
-            ):
-                async with asyncio.timeout(2 * _TIMEOUT_S):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(await self._answer(head.split(b"\r\n", 1)[0]))
-                    await writer.drain()
-            writer.close()
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+        ):
+            async with asyncio.timeout(2 * _TIMEOUT_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                self._connections.serving(writer.transport)
+                writer.write(await self._answer(head.split(b"\r\n", 1)[0]))
+                await writer.drain()
+        self._connections.waiting(writer.transport)
+        writer.close()
 
     async def _answer(self, request: bytes) -> bytes:
         method, _, rest = request.partition(b" ")

@@ -1,7 +1,7 @@
 """Where a worker process listens: its health ports, by TLS where the settings say so.
 
 Temporal's runtime serves its metrics on loopback and knows no TLS. So the health port serves them again at
-/metrics, with what its own TLS listener counts: where it is open to others, TLS guards both.
+/metrics, with what its own listener counts: where it is open to others, TLS guards both.
 """
 
 import asyncio
@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from prometheus_client import CollectorRegistry, generate_latest
+
+from clients.listeners.connections import Connections, counted_in
 from schemas.errors import DependencyUnavailable
+from schemas.listeners import Listener
 from schemas.settings.processes import PoolSettings
 from workers.health import HealthServer, Readiness
 
@@ -28,24 +32,26 @@ def distinct(given: Sequence[PoolSettings]) -> list[PoolSettings]:
 
 async def open_health(given: PoolSettings, readiness: Readiness) -> HealthServer:
     """Raises `DependencyUnavailable` if the port is taken, `InvalidSettings` if TLS can't be served."""
-    context = _context(given)
-    server = HealthServer(readiness, partial(_metrics, given.metrics_port, context))
+    registry = CollectorRegistry()
+    context = _context(given, registry)
+    connections = Connections(Listener.HEALTH, counted_in(registry))
+    server = HealthServer(readiness, connections, partial(_metrics, given.metrics_port, registry))
     await server.start(given.health_port or 0, given.health_host, context)
     return server
 
 
-def _context(given: PoolSettings) -> "ListenerContext | None":
+def _context(given: PoolSettings, registry: CollectorRegistry) -> "ListenerContext | None":
     if given.tls is None:
         return None
     from clients.tls.counting import Counts  # noqa: PLC0415  # loads where TLS is served
     from clients.tls.listener import ListenerContext  # noqa: PLC0415
 
-    return ListenerContext(given.tls, Counts("health"))
+    return ListenerContext(given.tls, Counts(Listener.HEALTH, registry))
 
 
-async def _metrics(port: int | None, context: "ListenerContext | None") -> bytes:
+async def _metrics(port: int | None, registry: CollectorRegistry) -> bytes:
     of_runtime = b"" if port is None else await asyncio.to_thread(_scraped, port)
-    return of_runtime + (b"" if context is None else context.counts.text())
+    return of_runtime + generate_latest(registry)
 
 
 def _scraped(port: int) -> bytes:

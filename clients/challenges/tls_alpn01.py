@@ -1,40 +1,43 @@
 """TLS-ALPN-01 (RFC 8737): a self-signed certificate with the proof in it, shown to whoever asks for acme-tls/1.
 
 - The responder listens only while a proof is published, on one address for the whole process. It answers nothing
-  but a handshake, to a name that is being proved; every other name is refused within the handshake.
+  but a handshake, to a name that is being proved; every other name is refused within the handshake. Strangers who
+  say nothing can't keep the CA out: its connections are bounded like those of every listener of ours, and so is
+  its TLS (`clients.tls.policy`).
 - An IP address is asked for by its name in the reverse zone (RFC 8738, 6).
 - Keys and certificates are made for one proof, are worth nothing to anybody else, and never outlive it.
 - A proof lives in this process: if that is killed, the order fails at the CA, and a new one is placed.
 """
 
-import contextlib
+import asyncio
 import datetime as dt
 import hashlib
 import ipaddress
-import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from prometheus_client import CollectorRegistry
 
 from clients.challenges import Proof
+from clients.listeners.connections import Connections, counted_in
+from clients.listeners.sockets import listening
 from clients.subjects import alternative_names
+from clients.tls import policy
+from rules.connections import Bounds
 from rules.points import reached
-from schemas.errors import DependencyUnavailable
+from schemas.listeners import Listener
 from schemas.settings.names import is_address
 
 PROTOCOL: Final = "acme-tls/1"
 ACME_IDENTIFIER: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
-_HANDSHAKE_S: Final = 5.0
-_AT_ONCE: Final = 16
-_LOOK_S: Final = 0.2
+_BOUNDS: Final = Bounds(wait_s=5.0)
 _VALID: Final = dt.timedelta(days=7)
 
 
@@ -85,38 +88,35 @@ def server_name(name: str) -> str:
 
 
 class _Responder:
+    """Its event loop has a thread of its own, since a solver is called from any."""
+
     def __init__(
         self, address: tuple[str, int], choose: Callable[[str | None], ssl.SSLContext | None]
     ) -> None:
+        self._connections = Connections(Listener.TLS_ALPN_01, counted_in(CollectorRegistry()), _BOUNDS)
+        self._sockets = listening(*address, self._connections)
         self._choose = choose
-        self._door = _listening(address)
-        self._stopping = threading.Event()
-        self._handshakes = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tls-alpn-01")
-        self._thread = threading.Thread(target=self._serve, name="tls-alpn-01", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="tls-alpn-01", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
-        self._handshakes.shutdown(wait=False, cancel_futures=True)
 
-    def _serve(self) -> None:
-        with self._door:
-            while not self._stopping.is_set():
-                with contextlib.suppress(TimeoutError, ConnectionError):
-                    line, _ = self._door.accept()
-                    self._handshakes.submit(self._answer, line)
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
-    def _answer(self, line: socket.socket) -> None:
-        """One handshake, and no byte of data. What a stranger does wrong in it concerns nobody."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # what RFC 8737 asks of a CA at least
-        context.set_alpn_protocols([PROTOCOL])
+    async def _serve(self) -> None:
+        context = _of_policy()
         context.sni_callback = self._named
-        with line, contextlib.suppress(OSError):
-            line.settimeout(_HANDSHAKE_S)
-            with context.wrap_socket(line, server_side=True) as shaken:
-                shaken.unwrap().close()
+        servers = [await self._loop.create_server(_HangsUp, sock=one, ssl=context) for one in self._sockets]
+        await self._stopping.wait()
+        for server in servers:
+            server.close()
+        await self._connections.close()
 
     def _named(self, shaken: ssl.SSLObject, asked: str | None, _: ssl.SSLContext) -> int | None:
         context = self._choose(asked)
@@ -126,24 +126,23 @@ class _Responder:
         return None
 
 
-def _listening(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        door = socket.create_server((host, port), family=family, backlog=64)
-    except OSError as error:
-        raise DependencyUnavailable(
-            f"The responder for tls-alpn-01 can't listen on {host} port {port}: {error.strerror}."
-        ) from error
-    door.settimeout(_LOOK_S)
-    return door
+class _HangsUp(asyncio.Protocol):
+    """One handshake, and no byte of data. What a stranger does wrong in it concerns nobody."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _of_policy() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    policy.apply(context)
+    context.set_alpn_protocols([PROTOCOL])
+    return context
 
 
 def _context(proof: Proof) -> ssl.SSLContext:
     certificate, key = certificate_for(proof)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([PROTOCOL])
+    context = _of_policy()
     # The library reads both from files only.
     with tempfile.TemporaryDirectory(prefix="redoubt-alpn-") as folder:
         file = Path(folder) / "proof.pem"

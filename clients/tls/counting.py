@@ -3,7 +3,7 @@
 A handshake that ends because the client went away before it was done is in `begun` alone.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from rules.tls import REASONS
 
@@ -58,7 +58,3 @@ class Counts:
     def _known(self, what: str) -> None:
         for outcome in ("accepted", "refused"):
             self._taken.labels(self._listener, what, outcome)
-
-    def text(self) -> bytes:
-        """In Prometheus' text format."""
-        return generate_latest(self._registry)

@@ -1,6 +1,5 @@
 """Our listeners, each as the product opens it, on one TLS configuration."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -10,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
 
-from api.serve import configured
 from cli.dev.process import free_port
+from schemas.listeners import Listener
 from schemas.settings.processes import PoolSettings
 from schemas.settings.tls import ListenerTls
 from tests.integration.tls.material import NAME, Client, TlsCa, named, pem_file, put
+from tests.servers.listeners import http_listener
 from workers.health import Readiness
 from workers.listening import open_health
 
@@ -76,17 +75,8 @@ async def tell_tls(scope: Any, receive: Any, send: Any) -> None:
 @contextlib.asynccontextmanager
 async def uvicorn_listener(tls: ListenerTls, registry: CollectorRegistry | None = None) -> AsyncIterator[int]:
     """What serves the API and the codec server."""
-    port = free_port()
-    config = configured(tell_tls, "127.0.0.1", port, tls, "test", registry or CollectorRegistry())
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve())
-    async with asyncio.timeout(60):
-        while not server.started:
-            assert not serving.done(), serving.exception()
-            await asyncio.sleep(0.01)
-    yield port
-    server.should_exit = True
-    await serving
+    async with http_listener(tell_tls, Listener.API, tls, registry or CollectorRegistry()) as port:
+        yield port
 
 
 @contextlib.asynccontextmanager
@@ -98,10 +88,10 @@ async def health_listener(tls: ListenerTls) -> AsyncIterator[int]:
     await server.stop()
 
 
-Listener = Callable[[ListenerTls], AbstractAsyncContextManager[int]]
-LISTENERS: dict[str, Listener] = {"uvicorn": uvicorn_listener, "health": health_listener}
+Open = Callable[[ListenerTls], AbstractAsyncContextManager[int]]
+LISTENERS: dict[str, Open] = {"uvicorn": uvicorn_listener, "health": health_listener}
 
 
 @pytest.fixture(params=LISTENERS)
-def listener(request: pytest.FixtureRequest) -> Listener:
+def listener(request: pytest.FixtureRequest) -> Open:
     return LISTENERS[request.param]

@@ -15,7 +15,7 @@ from clients.tls.listener import ListenerContext
 from clients.x509 import X509Reader
 from schemas.errors import InvalidSettings
 from schemas.settings.targets import FilesTarget as FilesSettings
-from tests.integration.tls.conftest import Listener, Site, uvicorn_listener
+from tests.integration.tls.conftest import Open, Site, uvicorn_listener
 from tests.integration.tls.material import NAME, Client, Seen, TlsCa, named, pem_file, put
 from tests.integration.tls.test_walk import get, refused
 
@@ -46,7 +46,7 @@ def renew(target: FilesTarget, site: Site, number: int) -> str:
 
 
 async def test_a_renewal_under_load_fails_no_handshake_and_cuts_no_request(
-    site: Site, listener: Listener
+    site: Site, listener: Open
 ) -> None:
     """By the target that renewals use, to new keys; each client makes a new connection for each request."""
     client, over, target = site.without, asyncio.Event(), files_target(site.folder / "renewed")
@@ -115,7 +115,7 @@ async def test_a_broken_certificate_is_not_taken_and_the_next_good_one_is(site: 
         assert (await get(site.without, port)).fingerprint == good.fingerprint
 
     def taken(outcome: str) -> float | None:
-        labels = {"listener": "test", "what": NAME, "outcome": outcome}
+        labels = {"listener": "api", "what": NAME, "outcome": outcome}
         return registry.get_sample_value("redoubt_tls_reloads_total", labels)
 
     assert taken("accepted") == 1
@@ -177,7 +177,7 @@ async def test_a_listener_waits_for_its_first_certificate_and_refuses_until_then
         first = site.ca.server(NAME)
         put(folder, first)
         assert (await get(site.without, port)).fingerprint == first.fingerprint
-    labels = {"listener": "test", "reason": "no-certificate-yet"}
+    labels = {"listener": "api", "reason": "no-certificate-yet"}
     assert registry.get_sample_value("redoubt_tls_handshake_failures_total", labels) == 1
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import api.tls
 from api.metrics import metrics_on
@@ -22,19 +23,17 @@ from workers.health import Readiness
 from workers.listening import _metrics, distinct, open_health
 
 
-def test_a_taken_port_of_the_metrics_is_named() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(DependencyUnavailable, match="Metrics can't be served"),
-        metrics_on(taken.getsockname()[1]),
-    ):
-        pass
+async def test_a_taken_port_of_the_metrics_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        serving = metrics_on(taken.getsockname()[1])
+        with pytest.raises(DependencyUnavailable, match="The listener metrics can't be opened"):
+            await serving.__aenter__()
 
 
 async def test_a_taken_health_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = PoolSettings(health_port=taken.getsockname()[1])
-        with pytest.raises(DependencyUnavailable, match="Health can't be served"):
+        with pytest.raises(DependencyUnavailable, match="The listener health can't be opened"):
             await open_health(given, Readiness({}))
 
 
@@ -68,9 +67,9 @@ async def test_metrics_that_can_not_be_had_are_an_error_and_not_an_empty_answer(
     site: Site, runtime: HTTPServer
 ) -> None:
     with pytest.raises(DependencyUnavailable, match="do not answer"):
-        await _metrics(free_port(), None)
+        await _metrics(free_port(), CollectorRegistry())
     with pytest.raises(DependencyUnavailable, match="can't be read"):
-        await _metrics(runtime.server_port, None)
+        await _metrics(runtime.server_port, CollectorRegistry())
     port = free_port()
     given = PoolSettings(health_port=port, metrics_port=runtime.server_port, tls=site.tls())
     server = await open_health(given, Readiness({}))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.integration.tls.conftest import Listener, Site, uvicorn_listener
+from tests.integration.tls.conftest import Open, Site, uvicorn_listener
 from tests.integration.tls.material import NAME, OTHER, Client, Seen, pem_file, put
 
 REFUSED = (ssl.SSLError, OSError, http.client.HTTPException)
@@ -26,7 +26,7 @@ async def refused(client: Client, port: int, **how: Any) -> None:
         await get(client, port, **how)
 
 
-async def test_tls_1_3_is_served_and_nothing_older_or_plain(site: Site, listener: Listener) -> None:
+async def test_tls_1_3_is_served_and_nothing_older_or_plain(site: Site, listener: Open) -> None:
     async with listener(site.tls()) as port:
         assert (await get(site.without, port)).status == 200
         await refused(Client(site.ca.root, newest=ssl.TLSVersion.TLSv1_2), port)
@@ -45,7 +45,7 @@ async def test_tls_1_3_is_served_and_nothing_older_or_plain(site: Site, listener
 
 
 async def test_where_a_client_certificate_is_required_only_a_good_one_is_admitted(
-    site: Site, listener: Listener
+    site: Site, listener: Open
 ) -> None:
     gone = site.ca.client("gone")
     site.ca.revoked.append(gone.certificate.serial_number)
@@ -65,9 +65,7 @@ async def test_where_a_client_certificate_is_required_only_a_good_one_is_admitte
         assert (await get(site.client(), port)).status == 200
 
 
-async def test_where_it_is_optional_none_is_admitted_and_a_bad_one_is_not(
-    site: Site, listener: Listener
-) -> None:
+async def test_where_it_is_optional_none_is_admitted_and_a_bad_one_is_not(site: Site, listener: Open) -> None:
     async with listener(site.tls("optional")) as port:
         assert (await get(site.client(), port)).status == 200
         assert (await get(site.without, port)).status == 200
@@ -75,13 +73,13 @@ async def test_where_it_is_optional_none_is_admitted_and_a_bad_one_is_not(
         await refused(site.client(ends_in=dt.timedelta(days=-1)), port)
 
 
-async def test_a_name_that_is_not_served_gets_no_certificate(site: Site, listener: Listener) -> None:
+async def test_a_name_that_is_not_served_gets_no_certificate(site: Site, listener: Open) -> None:
     async with listener(site.tls()) as port:
         await refused(site.without, port, name="stranger.example.test")
         assert (await get(site.without, port)).status == 200
 
 
-async def test_each_name_has_its_certificate_and_changes_alone(site: Site, listener: Listener) -> None:
+async def test_each_name_has_its_certificate_and_changes_alone(site: Site, listener: Open) -> None:
     first, second = site.folder / "api", site.folder / "codec"
     put(second, site.ca.server(OTHER, f"*.{OTHER}"))
     tls = site.tls(certificates=[{"directory": str(first)}, {"directory": str(second)}])
@@ -117,7 +115,7 @@ async def test_failures_are_counted_by_reason_and_resumption_by_share(site: Site
     context = client.context()
 
     def count(name: str, **labels: str) -> float:
-        return registry.get_sample_value(name, {"listener": "test", **labels}) or 0.0
+        return registry.get_sample_value(name, {"listener": "api", **labels}) or 0.0
 
     async with uvicorn_listener(site.tls("required"), registry) as port:
         first = await get(client, port, context=context)

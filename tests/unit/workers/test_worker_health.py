@@ -5,8 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from clients.listeners.connections import Connections, counted_in
 from schemas.errors import EvidenceUnavailable, PinRejected
+from schemas.listeners import Listener
 from workers import health
 from workers.health import HealthServer, Readiness
 
@@ -44,7 +47,8 @@ async def ask(server: HealthServer, request: bytes) -> tuple[int, dict[str, Any]
 
 def server(**checks: Any) -> tuple[HealthServer, Readiness]:
     readiness = Readiness(checks)
-    return HealthServer(readiness), readiness
+    connections = Connections(Listener.HEALTH, counted_in(CollectorRegistry()))
+    return HealthServer(readiness, connections), readiness
 
 
 async def passes() -> None:
