@@ -4,7 +4,8 @@ The description (`/v1/openapi.json`), /livez and /readyz are open; everything el
 No browser's page may call it: every Origin is refused.
 """
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +28,19 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 
 
 def create_app(door: Door, runs: Runs, ready: Ready) -> Guard:
-    app = FastAPI(title="Redoubt", version="1", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
+    @contextlib.asynccontextmanager
+    async def until_it_stops(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await door.close()
+
+    app = FastAPI(
+        title="Redoubt",
+        version="1",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=until_it_stops,
+    )
     routes, types = RunRoutes(door, runs), _TypeRoutes(door)
 
     def add(method: str, path: str, endpoint: Callable[..., Any], extra: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@
 - Authenticators are asked in order: a token before the connection's certificate. The first that is shown something
   decides; nobody falls back to being someone else.
 - The client certificate comes from the connection (`scope["extensions"]["tls"]`), never from a header.
-- Each decision is evidence before it has an effect; where it can't be recorded there is no answer (503). A request
-  that shows nothing at all is in the log only: it says nothing of anybody.
+- Each decision is evidence before it has an effect; where it can't be recorded there is no answer (503). Refusals,
+  which have none, are counted where they come in numbers (`api.refusals`). A request that shows nothing at all is in
+  the log only: it says nothing of anybody.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from fastapi import Request
 
 from activities.policies import Held
+from api.refusals import Refusals
 from clients.identities import Authenticator, Presented
 from rules.roles import allowed
 from schemas.errors import NotAllowed, NotAuthenticated, NotAuthorized
@@ -50,12 +52,13 @@ class Door:
         self._policy = policy
         self._authenticators = authenticators
         self._record = record
+        self._refusals = Refusals(record)
 
     async def caller(self, request: Request, act: Act) -> Caller:
         """Raises `NotAuthenticated`, `NotAuthorized` where no policy holds, `DependencyUnavailable`."""
         presented = _presented(request)
         try:
-            return await asyncio.to_thread(self._identified, presented)
+            return await self._identified(presented)
         except NotAuthenticated as refused:
             if presented != Presented():
                 decision = Decision(yes=False, why=refused.detail)
@@ -77,12 +80,16 @@ class Door:
         if not decision.yes:
             raise NotAllowed(f"This was refused: {decision.why}.")
 
-    def _identified(self, presented: Presented) -> Caller:
-        held = self._policy()
+    async def close(self) -> None:
+        """When the server stops."""
+        await self._refusals.close()
+
+    async def _identified(self, presented: Presented) -> Caller:
+        held = await asyncio.to_thread(self._policy)
         if held is None:
             raise NotAuthorized("The settings name no policy, so nobody may use the API.")
         for authenticator in self._authenticators:
-            principal = authenticator.principal(held.policy, presented)
+            principal = await authenticator.principal(held.policy, presented)
             if principal is not None:
                 return Caller(principal, held)
         raise NotAuthenticated("The request shows nothing that is taken here.")
@@ -90,6 +97,7 @@ class Door:
     async def _note(  # noqa: PLR0913, PLR0917 - a decision is all of these
         self, request: Request, who: str, act: Act, subject: str, decision: Decision, facts: dict[str, str]
     ) -> None:
+        address = request.client.host if request.client else "unknown"
         entry = Entry(
             operation=f"api-{uuid.uuid4()}",
             step=f"api/{act}",
@@ -103,10 +111,13 @@ class Door:
                 **facts,
                 "act": act.value,
                 "why": decision.why[:1000],
-                "from": request.client.host if request.client else "unknown",
+                "from": address,
             },
         )
-        await asyncio.to_thread(self._record, entry)
+        if decision.yes:
+            await asyncio.to_thread(self._record, entry)
+        else:
+            await self._refusals.note(entry, address)
 
 
 def _presented(request: Request) -> Presented:

@@ -67,7 +67,7 @@ def configured(
         log_config=None,  # our own logging has it
         server_header=False,
         proxy_headers=False,
-        lifespan="off",
+        lifespan="auto",  # what is still to be recorded when the server stops
         ws="none",
         h11_max_incomplete_event_size=16 * 1024,
         timeout_keep_alive=5,

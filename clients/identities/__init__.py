@@ -32,9 +32,8 @@ class Presented:
 
 
 class Authenticator(Protocol):
-    def principal(self, policy: Policy, presented: Presented) -> Principal | None:
+    async def principal(self, policy: Policy, presented: Presented) -> Principal | None:
         """Who asks; None if nothing of this kind is presented.
 
         Raises `NotAuthenticated` if what is presented is not good or nobody's, and `DependencyUnavailable`.
-        May wait for the network: not for an event loop.
         """

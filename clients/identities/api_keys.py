@@ -40,7 +40,7 @@ class ApiKeys:
     def __init__(self, now: Callable[[], datetime] = _now) -> None:
         self._now = now
 
-    def principal(self, policy: Policy, presented: Presented) -> Principal | None:
+    async def principal(self, policy: Policy, presented: Presented) -> Principal | None:
         if presented.bearer is None or not presented.bearer.startswith(PREFIX):
             return None
         shape = _SHAPE.fullmatch(presented.bearer)

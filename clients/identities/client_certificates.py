@@ -18,7 +18,7 @@ from schemas.principals import Principal, Shown
 
 class ClientCertificates:
     @staticmethod
-    def principal(policy: Policy, presented: Presented) -> Principal | None:
+    async def principal(policy: Policy, presented: Presented) -> Principal | None:
         if presented.client_certificate is None:
             return None
         given = fingerprint(presented.client_certificate)

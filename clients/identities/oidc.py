@@ -45,13 +45,13 @@ class OidcTokens:
     def __init__(self, issuers: Sequence[Issuer]) -> None:
         self._issuers = {one.issuer: one for one in issuers}
 
-    def principal(self, policy: Policy, presented: Presented) -> Principal | None:
+    async def principal(self, policy: Policy, presented: Presented) -> Principal | None:
         if presented.bearer is None or presented.bearer.startswith(PREFIX):
             return None
         if len(presented.bearer) > LARGEST:
             raise NotAuthenticated(f"The token is larger than {LARGEST // 1024} KiB.")
         try:
-            claims = self._claims(presented.bearer)
+            claims = await self._claims(presented.bearer)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as refused:
             # PyJWT's own words quote what they were given.
             why = next((words for kind, words in _WHY.items() if isinstance(refused, kind)), "can't be read")
@@ -62,7 +62,7 @@ class OidcTokens:
                 return Principal(name=name, shown=Shown.OIDC)
         raise NotAuthenticated("The token is good, and the policy names nobody of this issuer and subject.")
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    async def _claims(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
         # Only to find whose keys to judge it by: verified below like everything else.
         said = jwt.decode(token, options={"verify_signature": False}).get("iss")
@@ -71,7 +71,7 @@ class OidcTokens:
             raise jwt.InvalidIssuerError
         if header.get("alg") not in issuer.algorithms:
             raise jwt.InvalidAlgorithmError
-        key = issuer.keys.key(header["kid"]) if isinstance(header.get("kid"), str) else None
+        key = await issuer.keys.key(header["kid"]) if isinstance(header.get("kid"), str) else None
         if key is None:
             raise NotAuthenticated("The token names a key that its issuer does not have.")
         return jwt.decode(

@@ -1,5 +1,6 @@
 """Every authenticator keeps the port's promises, and takes none of the bad days for a person."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -21,7 +22,7 @@ from clients.egress import Answer, Request
 from clients.identities import Authenticator, Presented
 from clients.identities.api_keys import ApiKeys, hash_of, new_key
 from clients.identities.client_certificates import ClientCertificates, fingerprint
-from clients.identities.key_sets import AGAIN_S, KEPT_S, KeySet
+from clients.identities.key_sets import AGAIN_S, KEPT_S, REFRESHED_S, KeySet
 from clients.identities.oidc import LARGEST, LEEWAY_S, Issuer, OidcTokens
 from schemas.errors import DependencyUnavailable, EgressRefused, NotAuthenticated, RedoubtError
 from schemas.policies import OidcIdentity, Policy, PrincipalEntry
@@ -144,33 +145,35 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 
-def test_what_is_good_makes_the_principal_that_the_policy_names_and_never_one_in_hardware(case: Case) -> None:
-    found = case.made().principal(POLICY, case.good())
+async def test_what_is_good_makes_the_principal_that_the_policy_names_and_never_one_in_hardware(
+    case: Case,
+) -> None:
+    found = await case.made().principal(POLICY, case.good())
     assert found is not None
     assert (found.name, found.shown, found.hardware) == ("anna", case.shown, False)
 
 
-def test_nothing_presented_makes_nobody(case: Case) -> None:
-    assert case.made().principal(POLICY, Presented()) is None
+async def test_nothing_presented_makes_nobody(case: Case) -> None:
+    assert await case.made().principal(POLICY, Presented()) is None
 
 
-def test_each_leaves_to_the_others_what_is_theirs(case: Case) -> None:
+async def test_each_leaves_to_the_others_what_is_theirs(case: Case) -> None:
     for other in CASES.values():
         if other.shown is not case.shown:
-            assert case.made().principal(POLICY, other.good()) is None
+            assert await case.made().principal(POLICY, other.good()) is None
 
 
-def test_what_is_bad_is_refused_and_not_repeated(case: Case) -> None:
+async def test_what_is_bad_is_refused_and_not_repeated(case: Case) -> None:
     bad = case.bad()
     with pytest.raises(NotAuthenticated) as refused:
-        case.made().principal(POLICY, bad)
+        await case.made().principal(POLICY, bad)
     assert str(bad.bearer or bad.client_certificate) not in str(refused.value)
     assert KEY not in repr(Presented(bearer=KEY))
 
 
-def test_who_the_policy_does_not_name_is_nobody(case: Case) -> None:
+async def test_who_the_policy_does_not_name_is_nobody(case: Case) -> None:
     with pytest.raises(NotAuthenticated):
-        case.made().principal(NOBODY, case.good())
+        await case.made().principal(NOBODY, case.good())
 
 
 PAST = int(time.time()) - 24 * 3600
@@ -202,14 +205,14 @@ FUTURE = int(time.time()) + 24 * 3600
         (lambda: Presented(bearer=""), "can't be read"),
     ],
 )
-def test_a_token_s_bad_days(shown: Callable[[], Presented], why: str) -> None:
+async def test_a_token_s_bad_days(shown: Callable[[], Presented], why: str) -> None:
     with pytest.raises(NotAuthenticated, match=why):
-        Login().tokens().principal(POLICY, shown())
+        await Login().tokens().principal(POLICY, shown())
 
 
-def test_clocks_may_differ_a_little() -> None:
+async def test_clocks_may_differ_a_little() -> None:
     soon = int(time.time()) + LEEWAY_S - 5
-    assert Login().tokens().principal(POLICY, token(nbf=soon, iat=soon)) is not None
+    assert await Login().tokens().principal(POLICY, token(nbf=soon, iat=soon)) is not None
 
 
 @pytest.mark.parametrize(
@@ -221,59 +224,74 @@ def test_clocks_may_differ_a_little() -> None:
         Login(says="https://evil.example.com"),
     ],
 )
-def test_a_key_set_that_can_t_be_had_lets_nobody_in(login: Login) -> None:
+async def test_a_key_set_that_can_t_be_had_lets_nobody_in(login: Login) -> None:
     tokens = login.tokens()
     for _ in range(3):
         with pytest.raises(DependencyUnavailable):
-            tokens.principal(POLICY, token())
+            await tokens.principal(POLICY, token())
     assert len(login.asked) == 1
     login.failing, login.status, login.says, login.clock = None, 200, ISSUER, login.clock + AGAIN_S
-    assert tokens.principal(POLICY, token()) is not None
+    assert await tokens.principal(POLICY, token()) is not None
 
 
-def test_keys_are_kept_and_an_unknown_one_is_asked_for_once_a_minute() -> None:
+async def test_keys_are_kept_and_an_unknown_one_is_asked_for_once_a_minute() -> None:
     login = Login()
     tokens = login.tokens()
     for _ in range(5):
-        assert tokens.principal(POLICY, token()) is not None
+        assert await tokens.principal(POLICY, token()) is not None
         with pytest.raises(NotAuthenticated):
-            tokens.principal(POLICY, token(STRANGER, kid="k2"))
+            await tokens.principal(POLICY, token(STRANGER, kid="k2"))
     assert len(login.asked) == 2
     login.keys.append(jwk(STRANGER, "k2"))
     login.clock += AGAIN_S
-    assert tokens.principal(POLICY, token(STRANGER, kid="k2")) is not None
+    assert await tokens.principal(POLICY, token(STRANGER, kid="k2")) is not None
     assert len(login.asked) == 4
 
 
-def test_a_key_that_the_issuer_has_withdrawn_ends_within_the_hour() -> None:
+async def test_keys_are_used_while_they_are_fetched_again_and_while_their_issuer_is_away() -> None:
     login = Login()
     tokens = login.tokens()
-    assert tokens.principal(POLICY, token()) is not None
+    assert await tokens.principal(POLICY, token()) is not None
+    login.failing = DependencyUnavailable("away.")
+    while login.clock < 1000 + KEPT_S - REFRESHED_S:
+        login.clock += REFRESHED_S
+        assert await tokens.principal(POLICY, token()) is not None
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("key set")))
+    assert len(login.asked) == 2 + (KEPT_S - REFRESHED_S) // REFRESHED_S
+    login.clock += REFRESHED_S
+    with pytest.raises(DependencyUnavailable):
+        await tokens.principal(POLICY, token())
+
+
+async def test_a_key_that_the_issuer_has_withdrawn_ends_within_the_hour() -> None:
+    login = Login()
+    tokens = login.tokens()
+    assert await tokens.principal(POLICY, token()) is not None
     login.keys[:] = [jwk(STRANGER, "k2")]
     login.clock += KEPT_S
     with pytest.raises(NotAuthenticated):
-        tokens.principal(POLICY, token())
+        await tokens.principal(POLICY, token())
 
 
-def test_keys_that_are_not_for_public_signatures_are_ignored() -> None:
+async def test_keys_that_are_not_for_public_signatures_are_ignored() -> None:
     shared = {"kty": "oct", "kid": "k1", "k": base64.urlsafe_b64encode(b"s" * 64).decode()}
     login = Login([shared, {**jwk(OWN, "k1"), "use": "enc"}, "no key"])  # type: ignore[list-item]  # hostile
     with pytest.raises(NotAuthenticated):
-        login.tokens().principal(POLICY, token("s" * 64, algorithm="HS256"))
+        await login.tokens().principal(POLICY, token("s" * 64, algorithm="HS256"))
     with pytest.raises(NotAuthenticated):
-        login.tokens().principal(POLICY, token())
+        await login.tokens().principal(POLICY, token())
 
 
-def test_an_api_key_ends_when_it_says_and_its_end_can_t_be_moved() -> None:
+async def test_an_api_key_ends_when_it_says_and_its_end_can_t_be_moved() -> None:
     prefix, end, secret = KEY.split("_", 2)
     late = ApiKeys(lambda: NOW + timedelta(days=1))
     with pytest.raises(NotAuthenticated, match="has expired"):
-        late.principal(POLICY, Presented(bearer=KEY))
+        await late.principal(POLICY, Presented(bearer=KEY))
     with pytest.raises(NotAuthenticated, match="not one that the policy names"):
-        late.principal(POLICY, Presented(bearer=f"{prefix}_{int(end) + 86_400}_{secret}"))
+        await late.principal(POLICY, Presented(bearer=f"{prefix}_{int(end) + 86_400}_{secret}"))
 
 
-def test_an_api_key_is_compared_with_every_known_one_in_constant_time(
+async def test_an_api_key_is_compared_with_every_known_one_in_constant_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared: list[str] = []
@@ -283,10 +301,10 @@ def test_an_api_key_is_compared_with_every_known_one_in_constant_time(
         return one == other
 
     monkeypatch.setattr("clients.identities.api_keys.hmac.compare_digest", compare)
-    assert ApiKeys(lambda: NOW).principal(POLICY, Presented(bearer=KEY)) is not None
+    assert await ApiKeys(lambda: NOW).principal(POLICY, Presented(bearer=KEY)) is not None
     assert len(compared) == 2
 
 
-def test_a_renewed_certificate_on_the_same_key_is_the_same_person() -> None:
+async def test_a_renewed_certificate_on_the_same_key_is_the_same_person() -> None:
     renewed = Presented(client_certificate=certificate(OWN, serial=2))
-    assert ClientCertificates.principal(POLICY, renewed) is not None
+    assert await ClientCertificates.principal(POLICY, renewed) is not None

@@ -1,8 +1,9 @@
 """What the tests of the codec server share: a codec that only turns bytes round, records that can be away, requests."""
 
+import asyncio
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -40,9 +41,16 @@ class Records:
     def __init__(self) -> None:
         self.notes: list[Entry] = []
         self.away = False
+        self.refused = 0
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not holds():  # noqa: ASYNC110 - what is waited for happens in a thread
+                await asyncio.sleep(0.01)
 
     def note(self, entry: Entry) -> None:
         if self.away:
+            self.refused += 1
             raise EvidenceUnavailable("The store is away.")
         self.notes.append(entry)
 

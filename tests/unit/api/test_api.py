@@ -10,8 +10,10 @@ import pytest
 import structlog
 
 from activities.policies import Held
+from api import refusals
 from api.app import create_app
 from api.authentication import Door
+from api.refusals import MOST
 from api.runs import MAX_BODY, Wanted
 from clients.identities import Presented
 from clients.identities.api_keys import ApiKeys, new_key
@@ -72,14 +74,14 @@ class Away:
     """An issuer whose key set can't be had."""
 
     @staticmethod
-    def principal(policy: Policy, presented: Presented) -> Principal | None:  # noqa: ARG004 - the port's
+    async def principal(policy: Policy, presented: Presented) -> Principal | None:  # noqa: ARG004 - the port's
         raise DependencyUnavailable("The key set can't be had.")
 
 
 class House:
     def __init__(self, held: Held | None, *authenticators: Any) -> None:
         self.runs, self.records = Told(), Records()
-        door = Door(lambda: held, [ApiKeys(), *authenticators], self.records.note)
+        self.door = door = Door(lambda: held, [ApiKeys(), *authenticators], self.records.note)
 
         async def ready() -> dict[str, str]:
             return {"records": "EvidenceUnavailable" if self.records.away else "ok"}
@@ -155,7 +157,7 @@ async def test_a_client_certificate_is_taken_from_the_connection_only() -> None:
 
     class Looking:
         @staticmethod
-        def principal(policy: Policy, presented: Presented) -> Principal | None:  # noqa: ARG004 - the port's
+        async def principal(policy: Policy, presented: Presented) -> Principal | None:  # noqa: ARG004 - the port's
             seen.append(presented)
             raise NotAuthenticated("no.")
 
@@ -278,3 +280,59 @@ async def test_the_description_has_an_example_for_every_body_and_every_problem(h
         assert len(bodies) > 8
         assert all(has(media) for content in bodies for media in content.values())
     assert CANARY not in json.dumps(described)
+
+
+def bad() -> dict[str, str]:
+    return {"authorization": f"Bearer {new_key(END)[0]}"}
+
+
+async def test_refusals_in_numbers_are_two_rows_a_requester_and_say_how_many(house: House) -> None:
+    door = house.door
+    for number in range(30):
+        assert (await house.ask("GET", RUN, headers=bad())).status_code == 401
+        assert (await house.ask("POST", "/v1/runs", "vera", json=START)).status_code == 403
+        assert (await house.ask("GET", f"{RUN}{number}", "nora")).status_code == 403
+    assert [entry.who for entry in house.records.notes] == ["unverified", "vera", "nora"]
+    await door.close()
+    later = {entry.who: entry for entry in house.records.notes[3:]}
+    assert {who: entry.facts["times"] for who, entry in later.items()} == {
+        "unverified": 29,
+        "vera": 29,
+        "nora": 29,
+    }
+    assert later["nora"].facts["acts"] == {"read": 29}
+    assert later["nora"].facts["subjects"] == [f"www{number}" for number in range(1, 21)]
+    assert {entry.what for entry in later.values()} == {Event.AUTHORIZATION_REFUSED}
+
+
+async def test_refusals_from_everywhere_share_a_row(house: House) -> None:
+    transport = house.client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    for number in range(MOST + 40):
+        transport.client = (f"192.0.2.{number}", 1)
+        assert (await house.ask("GET", RUN, headers=bad())).status_code == 401
+    await house.door.close()
+    assert len(house.records.notes) == MOST + 2
+    assert house.records.notes[-1].facts["times"] == 39
+
+
+async def test_what_is_counted_is_recorded_when_the_interval_ends_and_kept_while_it_can_not_be(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "INTERVAL_S", 0.05)
+    for _ in range(2):
+        await house.ask("GET", RUN, headers=bad())
+    house.records.away = True
+    await house.records.until(lambda: house.records.refused > 0)
+    house.records.away = False
+    await house.records.until(lambda: len(house.records.notes) == 2)
+    assert house.records.notes[1].facts["times"] == 1
+
+
+async def test_a_first_refusal_that_can_not_be_recorded_has_no_answer(house: House) -> None:
+    house.records.away = True
+    for _ in range(2):
+        assert (await house.ask("GET", RUN, headers=bad())).status_code == 503
+    house.records.away = False
+    assert (await house.ask("GET", RUN, headers=bad())).status_code == 401
+    assert len(house.records.notes) == 1
