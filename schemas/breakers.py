@@ -1,7 +1,4 @@
-"""Circuit breakers, as metrics, `doctor` and a worker's health show them: one a dependency, named for it.
-
-A name is KIND or KIND/NAME, as the settings name it: `issuer/acme-1`, `token/hsm`, `target/web-1`, `vault`, `dns`.
-"""
+"""Circuit breakers, as metrics, `doctor` and a worker's health show them: one a dependency (`rules.dependencies`)."""
 
 from enum import StrEnum
 

@@ -5,10 +5,12 @@ loads only what it uses. Nothing here has an effect outside the process before a
 """
 # ruff: noqa: PLC0415 - each library loads when its part is first asked for
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from rules import dependencies
 from schemas.errors import InvalidSettings, UnknownSubject
 from schemas.settings import Settings
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer, ManualIssuer, VaultPkiIssuer
@@ -63,11 +65,14 @@ class Wiring:
         return self._once.get("secrets", self._secrets)
 
     def _secrets(self) -> "SecretSource":
-        from clients.breakers.guarding import VAULT, GuardedSecrets
+        from clients.breakers.guarding import GuardedSecrets
         from clients.secrets.resolver import Secrets
         from clients.telemetry import HidingSource
 
-        return HidingSource(GuardedSecrets(Secrets(), self.breakers().of(VAULT)))
+        source, address = Secrets(), os.environ.get("VAULT_ADDR")
+        if not address:
+            return HidingSource(source)
+        return HidingSource(GuardedSecrets(source, self.breakers().of(dependencies.of_vault(address))))
 
     def breakers(self) -> "Breakers":
         """Those of the dependencies that were wired so far."""
@@ -78,11 +83,11 @@ class Wiring:
 
         return Breakers(self.settings.breakers)
 
-    def _guarded(self, name: str, inner: T, *free: str) -> T:
-        """Behind the breaker of this name; the methods in `free` ask nobody, or must not wait."""
+    def _guarded(self, dependency: str, inner: T, *free: str) -> T:
+        """Behind the dependency's breaker; the methods in `free` ask nobody, or must not wait."""
         from clients.breakers.guarding import guarded
 
-        return guarded(inner, self.breakers().of(name), free=frozenset(free))
+        return guarded(inner, self.breakers().of(dependency), free=frozenset(free))
 
     def key_store(self, name: str) -> "KeyStore":
         return self._once.get(("key store", name), lambda: self._key_store(name))
@@ -94,7 +99,7 @@ class Wiring:
         from clients.keystores.pkcs11 import Pkcs11KeyStore
 
         store = Pkcs11KeyStore(name, given.module, given.token, lambda: self.secrets().resolve(given.pin))
-        return self._guarded(f"token/{name}", store, "check", "uri")
+        return self._guarded(dependencies.of_token(given), store, "check", "uri")
 
     def _software_store(self, name: str) -> "SoftwareKeyStore":
         from clients.keystores.software import SoftwareKeyStore
@@ -112,13 +117,13 @@ class Wiring:
         return self._once.get(("issuer", name), lambda: self._behind_breaker(name))
 
     def _behind_breaker(self, name: str) -> "Issuer":
-        """Our own CA asks nobody but its key store, which has a breaker of its own, and people may take their time."""
         issuer = self._issuer(name)
-        if isinstance(self.settings.issuers[name], LocalIssuer | ManualIssuer):
+        dependency = dependencies.of_issuer(self.settings.issuers[name])
+        if dependency is None:
             return issuer
         # A rehearsal is held at another CA, and says nothing of this one.
         free = ("trust_anchors", "renewal_info", "can_rehearse", "rehearse")
-        return self._guarded(f"issuer/{name}", issuer, *free)
+        return self._guarded(dependency, issuer, *free)
 
     def _issuer(self, name: str) -> "Issuer":
         given = _named(self.settings.issuers, name, "issuer")
@@ -157,7 +162,9 @@ class Wiring:
     def resolver(self) -> "Resolver":
         from clients.dns.resolver import DnsResolver
 
-        return self._once.get("resolver", lambda: self._guarded("dns", DnsResolver(self.settings.resolver)))
+        return self._once.get(
+            "resolver", lambda: self._guarded(dependencies.DNS, DnsResolver(self.settings.resolver))
+        )
 
     def egress(self) -> "Egress":
         """For URLs that came from outside, verified by the system's roots."""
@@ -187,7 +194,8 @@ class Wiring:
 
         def made() -> "Target":
             # Putting back must not wait for a breaker: it is tried however often going forward has failed.
-            return self._guarded(f"target/{given.name}", client(given, self.secrets()), "switch_back")
+            dependency = dependencies.of_target(given)
+            return self._guarded(dependency, client(given, self.secrets()), "switch_back")
 
         return self._once.get(("target", given), made)
 

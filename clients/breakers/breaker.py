@@ -41,10 +41,17 @@ class Breaker:
         self._lock = threading.Lock()
         self._state = State()
         self._refused = 0
+        self._calls = threading.local()
 
     def call(self, do: Callable[[], T]) -> T:
-        """What `do` returns or raises; raises `DependencyOpen` instead of doing it while the breaker is open."""
+        """What `do` returns or raises; raises `DependencyOpen` instead of doing it while the breaker is open.
+
+        A call within a call is part of it: a Vault that issues may be asked for a secret meanwhile.
+        """
+        if getattr(self._calls, "inside", False):
+            return do()
         turn, verdict = self._let_through(), Verdict.NOTHING
+        self._calls.inside = True
         try:
             result = do()
             verdict = Verdict.WORKED
@@ -52,6 +59,7 @@ class Breaker:
             verdict = verdict_of(error.type)
             raise
         finally:
+            self._calls.inside = False
             with self._lock:
                 self._become(ended(self._state, turn, verdict, self._clock(), self._given))
         return result

@@ -5,14 +5,12 @@ anybody, like putting back what was switched.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from clients.breakers.breaker import Breaker
 from clients.secrets import SecretSource
 
 T = TypeVar("T")
-
-VAULT: Final = "vault"
 
 
 def guarded(inner: T, breaker: Breaker, *, free: frozenset[str] = frozenset()) -> T:

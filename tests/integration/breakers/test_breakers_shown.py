@@ -44,22 +44,22 @@ def test_doctor_finds_in_the_metrics_what_is_left_alone() -> None:
 
     runtime = start_runtime(port)
     metrics = BreakerMetrics(runtime.metric_meter, wiring.breakers())
-    wiring.breakers().of("token/hsm")
+    wiring.breakers().of("token/hsm@/m.so")
     metrics.measure()
-    _until(lambda: "token/hsm" in shown_at(port))
+    _until(lambda: "token/hsm@/m.so" in shown_at(port))
     assert check.look() == "1 in use, none is left alone"
 
-    open_it(wiring.breakers().of("issuer/acme-1"))
+    open_it(wiring.breakers().of("ca/acme-1.example/directory"))
     for _ in range(2):
         metrics.measure()
-    _until(lambda: "issuer/acme-1" in shown_at(port))
-    with pytest.raises(Concern, match="issuer/acme-1 is open") as found:
+    _until(lambda: "ca/acme-1.example/directory" in shown_at(port))
+    with pytest.raises(Concern, match=r"ca/acme-1\.example/directory is open") as found:
         check.look()
-    assert "token/hsm" not in str(found.value)
+    assert "token/hsm@/m.so" not in str(found.value)
     (refused,) = [
         line
         for line in shown_at(port).splitlines()
-        if line.startswith("redoubt_breaker_refusals_total") and "issuer/acme-1" in line
+        if line.startswith("redoubt_breaker_refusals_total") and "ca/acme-1.example/directory" in line
     ]
     assert refused.endswith(" 1")
 

@@ -204,3 +204,21 @@ def test_calls_go_side_by_side_and_exactly_the_probes_are_let_through(clock: Clo
     watcher.join(60)
     assert not refused
     assert breaker.standing().phase is Phase.CLOSED
+
+
+def test_a_call_within_a_call_is_part_of_it(clock: Clock) -> None:
+    breaker = Breaker("vault/one", BreakerSettings(failures=2, probes=2), clock)
+
+    def down() -> None:
+        raise CaUnavailable("down")
+
+    with pytest.raises(CaUnavailable):
+        breaker.call(lambda: breaker.call(down))
+    assert breaker.standing().phase is Phase.CLOSED
+    with pytest.raises(CaUnavailable):
+        breaker.call(lambda: breaker.call(down))
+    assert breaker.standing().phase is Phase.OPEN
+    clock.now = 60.0
+    for _ in range(2):
+        assert breaker.call(lambda: breaker.call(lambda: "well")) == "well"
+    assert breaker.standing().phase is Phase.CLOSED
