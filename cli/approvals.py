@@ -22,7 +22,7 @@ from temporalio.client import (
 from cli.cluster import Cluster, kind_of, on_cluster, speaking
 from cli.listing import Filter, listed
 from cli.output import Format, Output, put, record, say, table
-from cli.signing import As, Chosen, Fido2, Key, Token, prompts, public_of, signer_of
+from cli.signing import As, Chosen, Fido2, Key, Token, Yes, prompts, public_of, signer_of
 from clients.secrets.files import store_file
 from clients.settings import load
 from clients.signers import Signer
@@ -47,7 +47,6 @@ _PATIENCE: Final = timedelta(seconds=60)
 WorkflowId = Annotated[
     str, typer.Argument(metavar="ID", help="Workflow ID, as `redoubt approvals list` shows it.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask: you have read it elsewhere.")]
 
 
 @app.command("list")

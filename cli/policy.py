@@ -9,7 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from cli.output import ExitCode, Format, Output, put, record, say, table
-from cli.signing import Chosen, Fido2, Key, Token, signer_of
+from cli.signing import Chosen, Fido2, Key, Token, Yes, signer_of
 from clients.policies.files import (
     add_signature,
     document_of,
@@ -19,7 +19,8 @@ from clients.policies.files import (
 )
 from clients.settings import load
 from clients.settings.reading import parse
-from rules.policies import changes, digest, statement
+from rules.policies import digest, statement
+from rules.policy_changes import changes
 from rules.requests import fingerprint_of, key_of
 from rules.roles import allowed
 from schemas.errors import InvalidInput, NotAuthorized
@@ -71,15 +72,15 @@ def compare(
 
 @app.command()
 def diff(file: File) -> None:
-    """Say in words what a policy file would change of the one that holds: who gains, who loses."""
+    """Say in words everything that a policy file would change of the one that holds."""
     held = Wiring(load()).policies().newest()
     told = changes(held and held.policy, policy_of(document_of(file), file))
     put("\n".join(told) if told else "Nothing changes.")
 
 
 @app.command()
-def sign(file: File, key: Key = "", token: Token = "", fido2: Fido2 = None) -> None:
-    """Sign a policy file's exact bytes; the signature is added to FILE.sig. Say yes to its diff first."""
+def sign(file: File, key: Key = "", token: Token = "", fido2: Fido2 = None, yes: Yes = False) -> None:
+    """Sign a policy file's exact bytes, after you have read what it changes; the signature is added to FILE.sig."""
     document = document_of(file)
     policy = policy_of(document, file)
     wiring = Wiring(load())
@@ -88,6 +89,10 @@ def sign(file: File, key: Key = "", token: Token = "", fido2: Fido2 = None) -> N
     found = key_of(held.policy if held else policy, fingerprint_of(signer.key))
     if found is None:
         raise NotAuthorized("The policy that holds does not name this key, so its signature would not count.")
+    for line in changes(held and held.policy, policy) or ["Nothing changes."]:
+        say(line)
+    if not yes:
+        typer.confirm(f"Sign version {policy.version} as {found[0]}?", abort=True, err=True)
     signature = base64.b64encode(signer.sign(statement(document))).decode()
     beside = add_signature(file, Signature(key_id=found[1].id, signature=signature))
     say(f"{found[0]} has signed version {policy.version} by the key {found[1].id}: {beside}.")

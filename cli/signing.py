@@ -40,6 +40,8 @@ Fido2 = Annotated[
     ),
 ]
 
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask: you have read it elsewhere.")]
+
 _OWN: Final = "own"
 """A signer that knows no name of the policy's; its key is found by its fingerprint."""
 

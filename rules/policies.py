@@ -1,4 +1,4 @@
-"""Policy versions: what is wrong with one, whether it may follow another, what it changes, and when an act may begin.
+"""Policy versions: what is wrong with one, whether it may follow another, and when an act may begin.
 
 - A version holds by the one before it: same installation, next number, the digest of the exact bytes, and the
   signatures of as many different admins as that one asks for, each by a key in hardware that stands there.
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from rules.hardware import in_hardware, why_not
 from rules.requests import SERVICE, fingerprint_of
 from rules.roles import holders, policy_admins
-from schemas.policies import DAYS, Decision, Grant, Policy, Role, Window
+from schemas.policies import DAYS, Decision, Policy, Role, Window
 from schemas.principals import UNKNOWN_NAME
 
 PREFIX: Final = b"redoubt policy 1\n"
@@ -156,56 +156,3 @@ def _admins(policy: Policy) -> Iterator[Complaint]:
             ("admins_needed",),
             f"{policy.admins_needed} admins must sign the next version, and {able} could: it could never change",
         )
-
-
-def changes(old: Policy | None, new: Policy) -> list[str]:
-    """In words what `new` changes, a line each."""
-    if old is None:
-        return [f"{new.version} is the first version.", *_gained(frozenset(), _granted(new))]
-    before, after = _granted(old), _granted(new)
-    return [
-        *(f"{name} is new." for name in sorted(new.principals.keys() - old.principals.keys())),
-        *(f"{name} is gone." for name in sorted(old.principals.keys() - new.principals.keys())),
-        *_gained(before, after),
-        *(f"{name} loses {told}." for name, told in sorted(before - after)),
-        *_identified(old, new),
-        *_rest(old, new),
-    ]
-
-
-def _gained(before: frozenset[tuple[str, str]], after: frozenset[tuple[str, str]]) -> Iterator[str]:
-    return (f"{name} gains {told}." for name, told in sorted(after - before))
-
-
-def _granted(policy: Policy) -> frozenset[tuple[str, str]]:
-    return frozenset((name, _told(grant)) for grant in policy.grants for name in grant.principals)
-
-
-def _told(grant: Grant) -> str:
-    over = "every capability" if grant.capability == "*" else grant.capability
-    return f"the role {grant.role} for {over}, {grant.scope}"
-
-
-def _identified(old: Policy, new: Policy) -> Iterator[str]:
-    """Every way of showing who one is that comes, goes or changes; hashes and public keys are not repeated."""
-    for name in sorted(old.principals.keys() & new.principals.keys()):
-        before, after = old.principals[name], new.principals[name]
-        for field in type(before).model_fields:
-            was, now = getattr(before, field), getattr(after, field)
-            if was != now:
-                yield f"{name}: {field.replace('_', ' ')} change, from {len(was)} to {len(now)}."
-
-
-def _rest(old: Policy, new: Policy) -> Iterator[str]:
-    if old.admins_needed != new.admins_needed:
-        yield f"A change of the policy needs {new.admins_needed} admins, and not {old.admins_needed}."
-    for rule in new.approvals:
-        if rule not in old.approvals:
-            yield f"New approval rule: {', '.join(rule.workflow_types)} of {rule.capability} need {rule.needed}."
-    for rule in old.approvals:
-        if rule not in new.approvals:
-            yield f"Gone approval rule: {', '.join(rule.workflow_types)} of {rule.capability} needed {rule.needed}."
-    if old.windows != new.windows:
-        yield "The windows change."
-    if old.approvals != new.approvals and set(map(repr, old.approvals)) == set(map(repr, new.approvals)):
-        yield "The order of the approval rules changes: the first that fits is the one that holds."

@@ -145,7 +145,7 @@ class Window(Contract):
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError):
+        except (ValueError, OSError, KeyError):
             raise ValueError("no such time zone; give an IANA name like Europe/Berlin") from None
         return name
 

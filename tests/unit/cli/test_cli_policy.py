@@ -46,13 +46,20 @@ def test_check_names_every_problem_by_its_line(folder: Path, redoubt: Redoubt) -
         "principals: {anna: {}}\n"
         "windows:\n"
         "- {capability: certificates, begin: 22:30}\n"
+        "- {capability: certificates, time_zone: Europe/Atlantis}\n"
         "grants:\n"
         "- {role: king, principals: [anna]}\n"
         "- {role: viewer, principals: []}\n"
     )
     said = redoubt("policy", "check", str(file))
     assert said.code == ExitCode.USAGE
-    for line, name in ((5, "windows.0.begin"), (7, "grants.0.role"), (8, "grants.1.principals")):
+    where = (
+        (5, "windows.0.begin"),
+        (6, "windows.1.time_zone"),
+        (8, "grants.0.role"),
+        (9, "grants.1.principals"),
+    )
+    for line, name in where:
         assert f"policy.yaml:{line}: {name}: " in said.out
     file.write_text("installation: test\nversion: 1\nprincipals: {anna: {}}\nadmins_needed: 1\n")
     said = redoubt("policy", "check", str(file))
@@ -116,13 +123,20 @@ def test_a_policy_from_its_first_version_to_the_second(
     put(file, second)
     said = redoubt("policy", "diff", str(file))
     assert said.out == "anna gains the role operator for certificates, www*.\n"
+    unread = redoubt("policy", "sign", str(file), *by_root)  # nobody says yes
+    assert unread.code != ExitCode.OK
+    assert "anna gains the role operator" in unread.err
+    assert not (folder / "policy.yaml.sig").exists()
     refused = redoubt("policy", "apply", str(file))
     assert "0 of 1 admins" in refused.err
     (folder / "strange.pem").write_bytes(pem())
     (folder / "strange.pem").chmod(0o600)
     strange = redoubt("policy", "sign", str(file), "--key", str(folder / "strange.pem"))
     assert "NotAuthorized" in strange.err
-    assert "root has signed version 2 by the key root-1" in redoubt("policy", "sign", str(file), *by_root).err
+    assert (
+        "root has signed version 2 by the key root-1"
+        in redoubt("policy", "sign", str(file), *by_root, "--yes").err
+    )
     assert redoubt("policy", "apply", str(file)).code == ExitCode.OK
     shown = redoubt("policy", "show")
     assert "Version 2" in shown.err

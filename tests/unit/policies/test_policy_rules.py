@@ -91,28 +91,6 @@ def test_a_version_follows_the_one_before_it_and_no_other() -> None:
     assert rules.link(first, "a" * 64, second.model_copy(update={"installation": "other"}))
 
 
-def test_a_diff_says_who_gains_and_who_loses() -> None:
-    old = policy(Grant(role=Role.OPERATOR, principals=("anna",), capability="certificates", scope="www*"))
-    people = {name: entry for name, entry in old.principals.items() if name != "ben"}
-    people["anna"] = PrincipalEntry()
-    new = policy(
-        Grant(role=Role.VIEWER, principals=("carla",)),
-        version=2,
-        previous_sha256="a" * 64,
-        principals={**people, "carla": PrincipalEntry()},
-        admins_needed=2,
-    )
-    assert set(rules.changes(old, new)) == {
-        "carla is new.",
-        "ben is gone.",
-        "carla gains the role viewer for every capability, *.",
-        "anna loses the role operator for certificates, www*.",
-        "anna: signing keys change, from 1 to 0.",
-        "A change of the policy needs 2 admins, and not 1.",
-    }
-    assert rules.changes(old, old) == []
-
-
 @pytest.mark.parametrize(
     ("at", "inside"),
     [
