@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 
 from cli.checks import Check, Concern
-from cli.checks_here import web_ui
+from cli.checks_answers import web_ui
 from cli.cluster import PATIENCE, speaking
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import DependencyUnavailable

@@ -1,29 +1,23 @@
 """Checks of `doctor` on this machine and what the settings name beside Temporal."""
 
-import email.utils
-import ssl
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx
-
 from cli.checks import Check, Concern
+from cli.checks_answers import clock, directory
 from cli.checks_tls import listener_checks
 from clients.settings import locate
 from clients.settings.shape import references
 from clients.temporal.keyring import PayloadRefused
 from clients.tools.installer import inspect, needed_for
 from clients.tools.table import Purpose, tools
-from schemas.errors import CaUnavailable, DependencyUnavailable, InvalidReference, KeyNotFound
+from schemas.errors import InvalidReference, KeyNotFound
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer
 from store.spool import spooled_lines
 from workers.wiring import Wiring
 
-_TIMEOUT_S: Final = 5.0
-_SKEW: Final = timedelta(seconds=30)
 _BACKLOG: Final = 1000
 
 
@@ -42,7 +36,9 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
     for name, issuer in settings.issuers.items():
         local = isinstance(issuer, LocalIssuer)
         look = (
-            partial(_directory, issuer) if isinstance(issuer, AcmeIssuer) else partial(_own_ca, wiring, name)
+            partial(directory, wiring, issuer)
+            if isinstance(issuer, AcmeIssuer)
+            else partial(_own_ca, wiring, name)
         )
         yield Check(
             f"issuer {name}", look, "check its key store" if local else "check the CA's status and ca_file"
@@ -64,7 +60,7 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
         "spool", partial(_spool, wiring), "it is recorded when the store answers: redoubt workers run audit"
     )
     yield Check(
-        "clock", partial(_clock, wiring), "synchronise this machine's clock (chrony, systemd-timesyncd)"
+        "clock", partial(clock, wiring), "synchronise this machine's clock (chrony, systemd-timesyncd)"
     )
     yield from listener_checks(settings)
     yield Check("tools", _tools, "redoubt tools install")
@@ -99,15 +95,6 @@ def _answers(check: Callable[[], None], words: str) -> str:
     return words
 
 
-def _directory(issuer: AcmeIssuer) -> str:
-    """Reachable over verified TLS, and an ACME directory."""
-    try:
-        _get(issuer.directory, issuer.ca_file).json()["newOrder"]
-    except (httpx.HTTPError, ValueError, OSError, KeyError, TypeError) as error:
-        raise CaUnavailable(f"{issuer.directory} is no ACME directory now: {type(error).__name__}.") from None
-    return issuer.directory
-
-
 def _own_ca(wiring: Wiring, name: str) -> str:
     wiring.issuer(name).trust_anchors()
     return "its root can be read"
@@ -134,45 +121,12 @@ def _spool(wiring: Wiring) -> str:
     return "empty"
 
 
-def _clock(wiring: Wiring) -> str:
-    """Compared with whoever answers by HTTP: the Web UI, or a CA."""
-    issuers = [one for one in wiring.settings.issuers.values() if isinstance(one, AcmeIssuer)]
-    for url, trust in (
-        (wiring.settings.temporal.web_ui, None),
-        *((one.directory, one.ca_file) for one in issuers),
-    ):
-        try:
-            said = email.utils.parsedate_to_datetime(_get(url, trust).headers["date"])
-        except (httpx.HTTPError, KeyError, ValueError, OSError):
-            continue
-        skew = abs(datetime.now(UTC) - said)
-        if skew > _SKEW:
-            raise Concern(f"{skew.total_seconds():.0f} s away from {url}")
-        return f"within {_SKEW.total_seconds():.0f} s of {url}"
-    raise Concern("nothing answered that the clock could be compared with")
-
-
 def _tools() -> str:
     wanted = set(needed_for(Purpose.DEV))
     missing = [tool.name for tool in tools() if tool.name in wanted and inspect(tool).status == "missing"]
     if missing:
         raise Concern(f"not on this machine: {', '.join(missing)} (needed for redoubt dev)")
     return "all that redoubt dev needs are here"
-
-
-def web_ui(wiring: Wiring) -> str:
-    url = wiring.settings.temporal.web_ui
-    try:
-        _get(url, None)
-    except (httpx.HTTPError, OSError) as error:
-        raise DependencyUnavailable(f"{url} does not answer: {type(error).__name__}.") from None
-    return url
-
-
-def _get(url: str, trust: str | None) -> httpx.Response:
-    verified = ssl.create_default_context(cafile=trust)
-    answer = httpx.get(url, verify=verified, timeout=_TIMEOUT_S, trust_env=False)
-    return answer.raise_for_status() if answer.is_error else answer
 
 
 def _policy(wiring: Wiring) -> str:

@@ -3,7 +3,8 @@
 Every implementation promises (`rules.addresses` says which addresses and URLs):
 - A name is resolved once, and the connection goes to an address that was checked; TLS is verified against the name.
 - A redirect is followed at its own host only, three times at most, and never after a POST.
-- An answer is read up to `largest` bytes, uncompressed, and the whole exchange ends within `within_s`.
+- An answer is read up to `largest` bytes, uncompressed, and the whole exchange ends within `within_s`,
+  looking the name up included.
 - No cookie, no proxy, no credential of the environment goes along.
 """
 

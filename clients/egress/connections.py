@@ -6,6 +6,7 @@ urllib3's, by the URL's host name: SNI and certificate are for that name, whiche
 
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from requests.adapters import HTTPAdapter
@@ -15,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.poolmanager import PoolManager
 
 from clients.egress.deadline import running
+from clients.egress.lookups import within
 from rules.addresses import may_reach
 from schemas.errors import EgressRefused
 
@@ -38,10 +40,13 @@ class _Checked(HTTPConnection):
     allow: ClassVar[tuple[str, ...]]
 
     def _new_conn(self) -> socket.socket:
+        look_up = partial(type(self).look_up, self._dns_host, self.port)
         try:
-            found = type(self).look_up(self._dns_host, self.port)
+            found = within(running().left_s, look_up)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError:
+            raise ConnectTimeoutError(self, f"{self.host} was not resolved in time.") from None
         checked = [one for one in found if may_reach(str(one[1][0]), self.allow)]
         if not checked:
             raise EgressRefused(f"{self.host} has no address that may be reached from here.")

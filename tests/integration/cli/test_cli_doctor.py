@@ -106,6 +106,7 @@ def test_an_acme_directory_is_reached_over_verified_tls(house: House, pebble: An
     house.change(
         challenges={"web": {"kind": "http-01", "webroot": "w"}},
         issuers={"trusted": {**acme, "ca_file": str(pebble.ca_file)}, "untrusted": acme},
+        egress={"allow": ["127.0.0.0/8"]},
     )
     _, found = _found(house)
     assert found["issuer trusted"]["state"] == "ok"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.egress import Request
+from clients.egress import Request, lookups
 from clients.egress.client import EgressClient
 from clients.egress.connections import Found, resolve
 from schemas.errors import DependencyUnavailable, EgressRefused
@@ -222,3 +222,25 @@ def test_a_name_that_nobody_knows_is_a_dependency_that_is_away(identity: Identit
 
     with pytest.raises(DependencyUnavailable, match="ConnectionError"):
         client_of(identity, unknown).send(Request(f"https://{NAME}/", "the CA test", within_s=LONG_S))
+
+
+def test_a_resolver_that_hangs_is_not_waited_for(identity: Identity) -> None:
+    """However many names hang: the places for lookups are bounded, and taken again once they end."""
+    over = threading.Event()
+
+    def hanging(_host: str, _port: int) -> list[Found]:
+        assert over.wait(120)
+        return []
+
+    client = client_of(identity, hanging)
+    request = Request(f"https://{NAME}/", "the CA test", within_s=0.05)
+    for _ in range(lookups._AT_ONCE + 1):
+        with pytest.raises(DependencyUnavailable, match="Timeout"):
+            client.send(request)
+    assert sum(thread.name == "name lookup" for thread in threading.enumerate()) == lookups._AT_ONCE
+    over.set()
+    for thread in threading.enumerate():
+        if thread.name == "name lookup":
+            thread.join(60)
+    with pytest.raises(EgressRefused, match="no address"):
+        client.send(replace(request, within_s=LONG_S))
