@@ -1,6 +1,7 @@
 """A pool and its settings become a Temporal worker.
 
-Slots are fixed where hardware limits them, else given while memory and CPU allow. Pollers scale with the load.
+Slots are fixed where the pool drives a token, whose sessions are few whatever memory and CPU allow; else they are given
+while these allow. The settings say how many at most. Pollers scale with the load.
 Activities are synchronous and run in a thread pool as large as the slots. A pool is unversioned unless its
 settings name a deployment: versioning belongs to the pool, never to a workflow class.
 """
@@ -20,6 +21,8 @@ from temporalio.worker import (
 )
 
 from schemas.errors import InvalidSettings
+from schemas.settings import Settings
+from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.processes import PoolSettings
 from workers.pools import Pool
 from workers.wiring import Wiring
@@ -45,9 +48,9 @@ def build_worker(client: Client, pool: Pool, wiring: Wiring, only: Only | None) 
         task_queue=pool.name,
         workflows=workflows,
         activities=activities,
-        activity_executor=_threads(f"{pool.name}-activity", activity_slots(pool, given)),
+        activity_executor=_threads(f"{pool.name}-activity", given.max_activities),
         workflow_task_executor=_threads(f"{pool.name}-workflow", given.max_workflow_tasks),
-        tuner=_tuner(pool, given),
+        tuner=_tuner(given, fixed=drives_a_token(pool, wiring.settings)),
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(minimum=2, initial=2, maximum=20),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(minimum=1, initial=2, maximum=20),
         max_cached_workflows=_CACHED_WORKFLOWS,
@@ -56,8 +59,9 @@ def build_worker(client: Client, pool: Pool, wiring: Wiring, only: Only | None) 
     )
 
 
-def activity_slots(pool: Pool, given: PoolSettings) -> int:
-    return given.max_activities if pool.fixed_slots is None else pool.fixed_slots
+def drives_a_token(pool: Pool, settings: Settings) -> bool:
+    stores = (settings.key_stores.get(name) for name in pool.key_stores(settings))
+    return any(isinstance(store, Pkcs11Store) for store in stores)
 
 
 def _threads(name: str, most: int) -> ThreadPoolExecutor:
@@ -65,10 +69,10 @@ def _threads(name: str, most: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(most, thread_name_prefix=name)
 
 
-def _tuner(pool: Pool, given: PoolSettings) -> WorkerTuner:
-    if pool.fixed_slots is not None:
+def _tuner(given: PoolSettings, *, fixed: bool) -> WorkerTuner:
+    if fixed:
         return WorkerTuner.create_fixed(
-            workflow_slots=given.max_workflow_tasks, activity_slots=pool.fixed_slots
+            workflow_slots=given.max_workflow_tasks, activity_slots=given.max_activities
         )
     return WorkerTuner.create_resource_based(
         target_memory_usage=_TARGET_MEMORY,

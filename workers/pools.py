@@ -1,8 +1,7 @@
 """The worker pools, as a table: what each runs, and how its parts are built from the wiring.
 
-A pool's name is its Temporal task queue and its capability. `fixed_slots` is set where hardware limits how much
-may run at once; elsewhere the worker takes what memory and CPU allow, up to the pool's settings. Modules are
-named, not imported: a process loads only the pools that it runs.
+A pool's name is its Temporal task queue and its capability. Modules are named, not imported: a process loads only the
+pools that it runs.
 """
 
 import importlib
@@ -38,9 +37,8 @@ class Pool:
     activities: tuple[tuple[str, Callable[[type, Wiring], object]], ...] = ()
     """`module:class`, and how its one instance is built."""
     duties: tuple[Duty, ...] = ()
-    fixed_slots: int | None = None
     key_stores: Callable[[Settings], Sequence[str]] = lambda _settings: ()
-    """The key stores without which the pool can do nothing: /readyz checks them."""
+    """Those without which the pool can do nothing: /readyz checks them, and a token among them fixes the slots."""
     secrets: Callable[[Settings], needs.Secrets] = lambda _settings: iter(())
     """What it uses beyond the secrets that every pool uses: checked before it starts."""
 

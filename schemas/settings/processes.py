@@ -10,9 +10,12 @@ from schemas.settings.tls import ListenerTls, refuse_plain
 
 
 class PoolSettings(Contract):
-    """How one worker pool runs; the slots of pools that drive hardware are fixed in `workers.pools`."""
+    """How one worker pool runs."""
 
-    max_activities: PositiveInt = Field(default=50, description="Activities at a time.")
+    max_activities: PositiveInt = Field(
+        default=50,
+        description="Activities at a time, at most; fixed where the pool uses a PKCS#11 token.",
+    )
     max_workflow_tasks: PositiveInt = Field(default=100, description="Workflow tasks at a time.")
     graceful_shutdown_s: PositiveFloat = Field(default=30.0, description="Time to end after SIGTERM.")
     health_host: str = Field(default="127.0.0.1", description="Address that health_port listens on.")

@@ -1,6 +1,7 @@
 """The worker process on a real server: it starts only when it can work, drains, and never lingers half-alive."""
 
 import asyncio
+import re
 import signal
 import time
 import urllib.request
@@ -15,7 +16,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from cli.dev.process import Child, free_port
-from cli.dev.servers import start_temporal, temporal
+from cli.dev.servers import Token, start_temporal, temporal
 from clients.temporal.correlation import correlated
 from clients.tools import find
 from tests.integration.workers.conftest import Workers
@@ -47,6 +48,12 @@ async def holding(made: Installation, name: str) -> WorkflowHandle[Any, Any]:
     handle = await started(made, name)
     await until((made.folder / f"{name}.started").exists, f"{name} runs")
     return handle
+
+
+def scraped(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def draining(running: Running) -> bool:
@@ -222,16 +229,30 @@ async def test_metrics_of_temporal_and_of_ours_are_scraped_from_one_port(
     (installation.folder / "measured.release").touch()
     await (await started(installation, "measured")).result()
 
-    def scraped() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text: str = answer.read().decode()
-        return text
-
-    await until(lambda: "temporal_activity_execution_latency" in scraped(), "an activity was measured")
-    text = scraped()
+    await until(lambda: "temporal_activity_execution_latency" in scraped(port), "an activity was measured")
+    text = scraped(port)
     assert f'redoubt_pool_up{{pool="{installation.pool}"' in text
     assert "redoubt_worker_start_seconds" in text
     assert "redoubt_worker_peak_rss_bytes" in text
+
+
+async def test_a_token_fixes_the_slots_at_the_settings_number(
+    installation: Installation, worker: Workers, softhsm: Token
+) -> None:
+    """The SDK tells how many slots are left only where their number is fixed."""
+    left = re.compile(r'temporal_worker_task_slots_available{[^}]*worker_type="ActivityWorker"[^}]*} (\d+)')
+    other, port = free_port(), free_port()
+    worker(installation, name="without", max_activities=7, metrics_port=other)
+    installation.document["key_stores"]["hsm"] = {
+        "kind": "pkcs11",
+        "module": str(softhsm.module),
+        "token": softhsm.label,
+        "pin": softhsm.pin_ref,
+    }
+    worker(installation, name="with", max_activities=7, metrics_port=port)
+    await until(lambda: left.findall(scraped(port)) == ["7"], "seven slots, and all are left")
+    await until(lambda: "temporal_worker_task_slots_used" in scraped(other), "slots")
+    assert not left.search(scraped(other))
 
 
 async def test_a_versioned_pool_gets_no_run_until_its_build_is_promoted(

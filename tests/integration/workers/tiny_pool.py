@@ -88,6 +88,7 @@ def main() -> int:
         "Holds until it is told.",
         workflows=(f"{module}:Hold",),
         activities=((f"{module}:TinyActivities", lambda kind, _wiring: kind(folder)),),
+        key_stores=lambda settings: [name for name in settings.key_stores if name == "hsm"],
     )
     if "broken" in sys.argv:
         building._threads = _broken_threads

@@ -9,9 +9,8 @@ from temporalio import activity
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import InvalidReference, InvalidSettings
 from schemas.settings import Settings
-from schemas.settings.processes import PoolSettings
 from schemas.settings.temporal import CodecServerSettings
-from workers.building import activity_slots
+from workers.building import drives_a_token
 from workers.needs import codec_server_secrets, shared_secrets
 from workers.once import Once
 from workers.pools import POOLS, Pool, activities_of, load, named
@@ -55,11 +54,6 @@ def test_a_pool_named_twice_runs_once() -> None:
     assert [pool.name for pool in named(["audit", "audit"], POOLS)] == ["audit"]
 
 
-def test_hardware_fixes_the_slots_whatever_the_settings_say() -> None:
-    assert activity_slots(Pool("hsm", "", fixed_slots=2), PoolSettings(max_activities=50)) == 2
-    assert activity_slots(Pool("any", ""), PoolSettings(max_activities=7)) == 7
-
-
 SETTINGS = Settings.model_validate(
     {
         "key_stores": {
@@ -93,6 +87,14 @@ def test_each_pool_needs_its_own_secrets_and_no_other() -> None:
     assert references(POOLS["audit"].secrets(SETTINGS)) == {"env:LOG"}
     assert references(POOLS["certificates"].secrets(SETTINGS)) == {"env:ACCOUNT", "env:EAB", "env:CA_MASTER"}
     assert references(codec_server_secrets(SETTINGS)) == {"env:TOKEN"}
+
+
+def test_a_pool_drives_a_token_where_one_of_its_key_stores_is_one() -> None:
+    assert not drives_a_token(POOLS["certificates"], SETTINGS), "nothing names the token"
+    local = SETTINGS.issuers["local"].model_copy(update={"key_store": "hsm"})
+    with_token = SETTINGS.model_copy(update={"issuers": {"local": local}})
+    assert drives_a_token(POOLS["certificates"], with_token)
+    assert not drives_a_token(POOLS["audit"], with_token)
 
 
 @pytest.mark.parametrize("value", [None, "", "changeme", "password", "00000000"])
