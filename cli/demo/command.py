@@ -36,7 +36,8 @@ def command(
     """
     if chapter and chapter not in CHAPTERS:
         raise typer.BadParameter(f"there is no chapter {chapter!r}; there are: {', '.join(CHAPTERS)}")
-    proofs = Proofs()
+    tools = Tools()
+    proofs = Proofs(tools.lacking)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         # Raised between two lines of a fork's hooks it would be lost: the next claim looks at the mark.
@@ -45,34 +46,25 @@ def command(
 
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
-    playable, with_hsm = have(proofs)
-    again = _play(proofs, with_hsm=with_hsm) if playable else ""
+    tools.get(*certificates.TOOLS)
+    why = tools.lacking(certificates.NEEDED)
+    if why:
+        proofs.skip("certificates", f"{certificates.NEEDED} can't be had: {why}")
+    again = "" if why else play(proofs, tools)
     show(proofs.rows, output)
     if again:
         say(again)
     raise typer.Exit(proofs.exit_code)
 
 
-def have(proofs: Proofs) -> tuple[bool, bool]:
-    """Get the tools; whether the chapter can be played, and whether with an HSM. What can't be had is SKIPPED."""
-    with steps() as told:
-        outcomes = installer.install((*certificates.TOOLS, *certificates.HSM_TOOLS), Reported(told))
-    missing = [outcome for outcome in outcomes if outcome.status == "missing"]
-    for outcome in missing:
-        claim = "Its key in an HSM" if outcome.tool in certificates.HSM_TOOLS else "certificates"
-        proofs.skip(claim, f"{outcome.tool} can't be had: {outcome.without}")
-    names = {outcome.tool for outcome in missing}
-    return names.isdisjoint(certificates.TOOLS), names.isdisjoint(certificates.HSM_TOOLS)
-
-
-def _play(proofs: Proofs, *, with_hsm: bool) -> str:
+def play(proofs: Proofs, tools: "Tools") -> str:
     """Play every chapter; returns how to look at it again. Interrupted, it leaves nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="redoubt-demo-"))
-    browser, offset = _Browser(), free_offset()
-    browser.start()
-    stack = Stack(folder, offset, sweep_every_s=10, with_hsm=with_hsm)
+    offset = free_offset()
+    stack = Stack(folder, offset, sweep_every_s=10, without=tools.missing)
+    tools.get_browser()
     try:
-        certificates.chapter(proofs, stack, browser.missing)
+        certificates.chapter(proofs, stack)
     except KeyboardInterrupt:
         say("Interrupted: everything is being stopped.")
         stack.stop(_silent)
@@ -90,22 +82,38 @@ def _silent(_words: str) -> None:
     """The table comes next: how each part stops is of no interest."""
 
 
-class _Browser(threading.Thread):
-    """Gets the browser while the first claims are being proved."""
+class Tools:
+    """Gets what the claims need: most before the first one, the browser meanwhile, Vault when it is wanted."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._why = ""
+        self.missing: dict[str, str] = {}
+        """What won't work without each tool that can't be had."""
+        self._tried: set[str] = set()
+        self._browser = threading.Thread(target=self._get_browser, daemon=True)
 
-    def run(self) -> None:
-        if importlib.util.find_spec("playwright") is None:
-            self._why = "the package playwright is not installed: it comes with the extra `browser`"
-            return
+    def get(self, *names: str) -> None:
         with steps() as told:
-            (outcome,) = installer.install([certificates.BROWSER], Reported(told))
-        if outcome.status == "missing":
-            self._why = f"chromium can't be had: {outcome.without}"
+            for outcome in installer.install(names, Reported(told)):
+                self._tried.add(outcome.tool)
+                if outcome.status == "missing":
+                    self.missing[outcome.tool] = outcome.without
 
-    def missing(self) -> str:
-        self.join()
-        return self._why
+    def get_browser(self) -> None:
+        self._browser.start()
+
+    def lacking(self, tool: str) -> str:
+        """What won't work without this tool, where it can't be had; else nothing."""
+        if tool == certificates.BROWSER and self._browser.ident is not None:
+            self._browser.join()
+        if tool not in self._tried:
+            say(f"getting {tool}, where it is not here yet")
+            self.get(tool)
+        return self.missing.get(tool, "")
+
+    def _get_browser(self) -> None:
+        if importlib.util.find_spec("playwright") is None:
+            self._tried.add(certificates.BROWSER)
+            why = "the package playwright is not installed: it comes with the extra `browser`"
+            self.missing[certificates.BROWSER] = why
+        else:
+            self.get(certificates.BROWSER)

@@ -1,7 +1,7 @@
 """Claims about CAs: one that has revoked a certificate by itself, and one that is down."""
 
 from cli.demo.oracle import served
-from cli.demo.proofs import expect, wait_for
+from cli.demo.proofs import Proof, expect, wait_for
 from cli.demo.renewing import Renewing, short
 from cli.dev import layout
 from cli.dev.process import listening
@@ -11,33 +11,31 @@ _NONCES_TRIED = 10
 
 
 class Issuers(Renewing):
-    def revoked(self) -> None:
-        with self.proofs.claim("A certificate is revoked at the CA: the sweep notices, and replaces it") as p:
-            port, roots = self.stack.ports.shop, self.stack.ca.trust_file
-            before = served(port, SHOP, roots)
-            self._revoke_at_the_ca()
-            # A worker keeps a CA's word for as long as the CA says, which is hours here. A new one asks.
-            self._worker().stop()
-            self._worker().start()
-            wait_for(lambda: self._serves_another(before), 180, "another certificate on the shop's server")
-            after = served(port, SHOP, roots)
-            p.seen = f"{before[:12]} is revoked by its own key, the worker started anew → {after[:12]} by the sweep"
-            p.link = self._page("certificate-renewal/shop")
+    def revoked(self, p: Proof) -> None:
+        port, roots = self.stack.ports.shop, self.stack.ca.trust_file
+        before = served(port, SHOP, roots)
+        self._revoke_at_the_ca()
+        # A worker keeps a CA's word for as long as the CA says, which is hours here. A new one asks.
+        self._worker().stop()
+        self._worker().start()
+        wait_for(lambda: self._serves_another(before), 180, "another certificate on the shop's server")
+        after = served(port, SHOP, roots)
+        p.seen = (
+            f"{before[:12]} is revoked by its own key, the worker started anew → {after[:12]} by the sweep"
+        )
+        p.link = self._page("certificate-renewal/shop")
 
-    def first_ca_down(self) -> None:
-        with self.proofs.claim("The first CA is down: the second one issues") as p:
-            self.stack.part("pebble").stop()
-            acme = self.stack.ports.acme
-            expect(not listening(acme), f"something still listens on the first CA's port {acme}")
-            code, ended = self._run(p, force=True, certificate="shop")
-            expect(code == 0, f"the run failed: {ended}")
-            # Verified against the second CA's root and no other.
-            shown = served(self.stack.ports.shop, SHOP, self.stack.folder / "ca" / "root.pem")
-            told = ended["result"]["fingerprints"][layout.SHOP]
-            expect(shown == told, f"served is {shown}, and the run tells of {told}")
-            p.seen = (
-                f"nobody listens on port {acme}; {short({'': shown})} chains to the root of the CA `local`"
-            )
+    def first_ca_down(self, p: Proof) -> None:
+        self.stack.part("pebble").stop()
+        acme = self.stack.ports.acme
+        expect(not listening(acme), f"something still listens on the first CA's port {acme}")
+        code, ended = self._run(p, force=True, certificate="shop")
+        expect(code == 0, f"the run failed: {ended}")
+        # Verified against the second CA's root and no other.
+        shown = served(self.stack.ports.shop, SHOP, self.stack.local_root)
+        told = ended["result"]["fingerprints"][layout.SHOP]
+        expect(shown == told, f"served is {shown}, and the run tells of {told}")
+        p.seen = f"nobody listens on port {acme}; {short({'': shown})} chains to the root of the CA `local`"
 
     def _serves_another(self, before: str) -> bool:
         try:

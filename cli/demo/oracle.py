@@ -22,7 +22,7 @@ def served(port: int, name: str, roots: Path) -> str:
 
 @dataclass(frozen=True)
 class CaCounts:
-    """How often Pebble says in its log that it took an order, began to issue, and issued."""
+    """How often a CA took an order, began to issue, and issued."""
 
     orders: int
     finalizes: int
@@ -30,12 +30,20 @@ class CaCounts:
 
     @classmethod
     def read(cls, log: Path) -> Self:
+        """Pebble's, as its log says."""
         text = log.read_text(encoding="utf-8", errors="replace")
         return cls(
             orders=text.count("Added order"),
             finalizes=text.count("Processing finalization"),
             certificates=text.count("Issued certificate serial"),
         )
+
+    @classmethod
+    def kept(cls, orders: Path, name: str) -> Self:
+        """The local CA's for this name, by the files that it keeps: it begins to issue and issues in one step."""
+        ordered = [file for file in orders.glob("*.json") if name in file.read_text("utf-8")]
+        issued = sum(file.with_suffix(".pem").exists() for file in ordered)
+        return cls(len(ordered), issued, issued)
 
     def __sub__(self, before: "CaCounts") -> "CaCounts":
         return CaCounts(

@@ -1,7 +1,7 @@
 """What was proved, as the demo's last page says it: a row a claim, each checked by looking at the world."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -24,8 +24,23 @@ class Proof:
     link: str = ""
 
 
+@dataclass(frozen=True)
+class Claim:
+    title: str
+    show: Callable[[Proof], None]
+    """Looks at the world; says what it has seen, or raises."""
+    needs: tuple[str, ...] = ()
+    """The tools without which it can't be shown."""
+
+
+def _all_there(_tool: str) -> str:
+    return ""
+
+
 @dataclass
 class Proofs:
+    lacking: Callable[[str], str] = _all_there
+    """What won't work without this tool, where it can't be had; else nothing. It may take a while to know."""
     rows: list[Proof] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     interrupted: bool = False
@@ -46,6 +61,19 @@ class Proofs:
             proof.seen = clean(error) or type(error).__name__
         proof.seconds = time.monotonic() - began
         say(f"          {proof.verdict}: {proof.seen} ({proof.seconds:.1f} s)")
+
+    def play(self, claims: Iterable[Claim]) -> None:
+        """One after the other; SKIPPED is what needs a tool that can't be had, and nothing else."""
+        for claim in claims:
+            # Where one is missing, the others are not got for nothing.
+            gone = next(
+                (f"{tool} can't be had: {why}" for tool in claim.needs if (why := self.lacking(tool))), ""
+            )
+            if gone:
+                self.skip(claim.title, gone)
+                continue
+            with self.claim(claim.title) as proof:
+                claim.show(proof)
 
     def skip(self, claim: str, why: str) -> None:
         self.rows.append(Proof(claim, "SKIPPED", why, 0.0))

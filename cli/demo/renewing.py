@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from cli.demo.oracle import served
-from cli.demo.proofs import Proof, Proofs, Unproved, expect
+from cli.demo.oracle import CaCounts, served
+from cli.demo.proofs import Proof, Unproved, expect
 from cli.dev import layout
 from cli.dev.process import listening
 from cli.dev.stack import Part, Stack
@@ -19,7 +19,6 @@ NAME = "www.example.com"
 @dataclass
 class Renewing:
     stack: Stack
-    proofs: Proofs
 
     def _renew(self, proof: Proof, *, force: bool = True) -> None:
         code, ended = self._run(proof, force=force)
@@ -55,8 +54,7 @@ class Renewing:
         return tuple(self.stack.sites[name].port for name in layout.WEB)
 
     def _shown(self) -> dict[str, str]:
-        roots = self.stack.ca.trust_file
-        return {name: served(self.stack.sites[name].port, NAME, roots) for name in layout.WEB}
+        return {name: served(self.stack.sites[name].port, NAME, self.stack.roots) for name in layout.WEB}
 
     def _shown_or_not(self) -> dict[str, str]:
         try:
@@ -66,9 +64,15 @@ class Renewing:
 
     def _serves(self, port: int, name: str) -> bool:
         try:
-            return listening(port) and bool(served(port, name, self.stack.ca.trust_file))
+            return listening(port) and bool(served(port, name, self.stack.roots))
         except OSError:
             return False
+
+    def _counted(self) -> CaCounts:
+        """Of the CA that issues for the web servers."""
+        if self.stack.with_acme:
+            return CaCounts.read(self.stack.ca.log)
+        return CaCounts.kept(self.stack.folder / layout.LOCAL_CA / "orders", NAME)
 
     def _link(self) -> str:
         ended = self._redoubt("schema", "CertificateRenewal", "--link")

@@ -9,18 +9,13 @@ import yaml
 
 from cli.demo.issuers import SHOP
 from cli.demo.oracle import served
-from cli.demo.proofs import expect
+from cli.demo.proofs import Proof, expect
 from cli.demo.renewing import Renewing
 from cli.dev import layout
 from cli.dev.process import free_port
 from cli.dev.servers import VaultDev, start_vault
-from cli.output import say
-from cli.progress import steps
-from cli.tools import Reported
 from clients.secrets.files import store_file
-from clients.tools import installer
 
-TOOL = "vault"
 _ROLE = "redoubt"
 _POLICY = """
 path "pki/sign/servers" { capabilities = ["update"] }
@@ -31,30 +26,22 @@ path "pki/cert/*" { capabilities = ["read"] }
 """What a worker may do there, and nothing else."""
 
 
-class VaultPkiClaim(Renewing):
-    def play(self) -> None:
-        claim = "Vault's PKI signs for a service, by a log-in that was good once"
-        say("getting Vault, where it is not here yet")
-        with steps() as told:
-            (outcome,) = installer.install([TOOL], Reported(told))
-        if outcome.status == "missing":
-            self.proofs.skip(claim, f"{TOOL} can't be had: {outcome.without}")
-            return
-        with self.proofs.claim(claim) as p:
-            folder = self.stack.folder / "vault"
-            folder.mkdir(mode=0o700)
-            vault = start_vault(folder, free_port(), secrets.token_urlsafe(24))
-            try:
-                root, spent = self._with(folder, vault)
-                before = self._shown_by_shop(self.stack.ca.trust_file)
-                code, ended = self._run(p, force=True, certificate="shop")
-                expect(code == 0, f"the run failed: {ended}")
-                after = self._shown_by_shop(root)
-                expect(after not in {"", before}, f"shown is {after or 'nothing that verifies'}")
-                expect(spent(), "the wrapped secret can still be opened")
-                p.seen = f"{after[:12]} chains to Vault's root; the wrapped secret ID can't be opened again"
-            finally:
-                vault.child.stop()
+class VaultPki(Renewing):
+    def signs(self, p: Proof) -> None:
+        folder = self.stack.folder / "vault"
+        folder.mkdir(mode=0o700)
+        vault = start_vault(folder, free_port(), secrets.token_urlsafe(24))
+        try:
+            root, spent = self._with(folder, vault)
+            before = self._shown_by_shop(self.stack.roots)
+            code, ended = self._run(p, force=True, certificate="shop")
+            expect(code == 0, f"the run failed: {ended}")
+            after = self._shown_by_shop(root)
+            expect(after not in {"", before}, f"shown is {after or 'nothing that verifies'}")
+            expect(spent(), "the wrapped secret can still be opened")
+            p.seen = f"{after[:12]} chains to Vault's root; the wrapped secret ID can't be opened again"
+        finally:
+            vault.child.stop()
 
     def _with(self, folder: Path, vault: VaultDev) -> tuple[Path, Any]:
         """Set Vault up, and let the worker use it; returns its root, and what tells if the log-in's secret is spent."""

@@ -22,6 +22,8 @@ ENVIRONMENT = "env"
 """For a shell to read: what `redoubt` commands need to speak with this stack."""
 TOKEN = "redoubt-dev"  # noqa: S105 - a token's label, not a secret
 PIN = "hsm/pin"
+LOCAL_CA = "ca"
+"""The folder of the issuer `local`."""
 WEB = ("web-1", "web-2", "web-3")
 SHOP = "shop-1"
 SHOP_PATIENCE_S = 20.0
@@ -36,7 +38,9 @@ class Found:
     module: Path | None
     """SoftHSM's PKCS#11 module; None: there is no token, and each web server makes its own key."""
     sites: Mapping[str, Nginx]
-    ca: Pebble
+    """None: there are no web servers."""
+    ca: Pebble | None
+    """None: the local CA alone issues."""
     sweep_every_s: int
 
 
@@ -59,32 +63,12 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
         },
         # Pebble listens on loopback, and so do its links.
         "egress": {"allow": ["127.0.0.0/8"]},
-        "challenges": {"web": {"kind": "http-01", "webroot": str(found.ca.webroot)}},
+        "challenges": {"web": {"kind": "http-01", "webroot": str(found.ca.webroot)}} if found.ca else {},
         "issuers": {
-            "acme": {
-                "kind": "acme",
-                "directory": found.ca.directory,
-                "account_key": _secret("acme-account-key"),
-                "contact": ["mailto:security@example.com"],
-                "ca_file": str(found.ca.ca_file),
-                "trust_file": str(found.ca.trust_file),
-                "challenge": "web",
-            },
-            "local": {"kind": "local", "path": "ca", "key_store": "keys"},
+            **({"acme": _acme(found.ca)} if found.ca else {}),
+            "local": {"kind": "local", "path": LOCAL_CA, "key_store": "keys"},
         },
-        "certificates": {
-            "www": _certificate(
-                "www.example.com",
-                WEB,
-                {"algorithm": "EC-P256", "holder": "hsm" if found.module else "target"},
-                found.sites,
-            ),
-            "shop": {
-                **_certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites),
-                "issuers": ["acme", "local"],
-                "issuer_patience_s": SHOP_PATIENCE_S,
-            },
-        },
+        "certificates": _certificates(found) if found.sites else {},
         "pools": {
             "certificates": {
                 "health_port": ports.certificates_health,
@@ -107,6 +91,29 @@ def settings(folder: Path, ports: Ports, found: Found) -> str:
     return _HEAD + yaml.safe_dump(document, sort_keys=False)
 
 
+def _acme(ca: Pebble) -> dict[str, Any]:
+    return {
+        "kind": "acme",
+        "directory": ca.directory,
+        "account_key": _secret("acme-account-key"),
+        "contact": ["mailto:security@example.com"],
+        "ca_file": str(ca.ca_file),
+        "trust_file": str(ca.trust_file),
+        "challenge": "web",
+    }
+
+
+def _certificates(found: Found) -> dict[str, Any]:
+    holder = "hsm" if found.module else "target"
+    www = _certificate("www.example.com", WEB, {"algorithm": "EC-P256", "holder": holder}, found.sites)
+    shop = _certificate("shop.example.com", (SHOP,), {"holder": "target"}, found.sites)
+    issuers = ["acme", "local"] if found.ca else ["local"]
+    return {
+        "www": {**www, "issuers": issuers[:1]},
+        "shop": {**shop, "issuers": issuers, "issuer_patience_s": SHOP_PATIENCE_S},
+    }
+
+
 def _hsm(module: Path | None) -> dict[str, Any]:
     if module is None:
         return {}
@@ -122,7 +129,6 @@ def _certificate(
 ) -> dict[str, Any]:
     return {
         "names": [name],
-        "issuers": ["acme"],
         "key": key,
         "targets": [_target(target, sites[target]) for target in targets],
         "waves": [1, 2],

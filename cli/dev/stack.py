@@ -12,7 +12,7 @@ import fcntl
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,10 @@ from cli.dev.servers import (
 from clients.secrets.files import store_file
 from schemas.errors import AlreadyRunning, DependencyUnavailable
 
+HSM_TOOLS = ("softhsm2", "pkcs11-engine")
+WEB_TOOLS = ("nginx",)
+ACME_TOOLS = ("pebble", "nginx")
+"""A web server shows the CA the proof."""
 QUICK_END_S = 5.0
 QUICK_ENDS = 3
 
@@ -80,17 +84,29 @@ class Part:
 
 class Stack:
     def __init__(
-        self, folder: Path, offset: int = 0, sweep_every_s: int = 3600, *, with_hsm: bool = True
+        self,
+        folder: Path,
+        offset: int = 0,
+        sweep_every_s: int = 3600,
+        *,
+        without: Collection[str] = (),
     ) -> None:
-        """Without the HSM each web server makes a key of its own."""
+        """`without`: tools that can't be had.
+
+        Without an HSM each web server makes a key of its own, without Pebble the local CA issues for them.
+        """
         self.folder = folder.absolute()
-        self.with_hsm = with_hsm
+        self.with_web, self.with_acme, self.with_hsm = (
+            all(tool not in without for tool in tools)
+            for tools in (WEB_TOOLS, ACME_TOOLS, (*HSM_TOOLS, *WEB_TOOLS))
+        )
         self._sweep_every_s = sweep_every_s
         self.ports = Ports().moved(offset)
         self.parts: list[Part] = []
         self._lock: IO[str] | None = None
         self._say: Callable[[str], None] = _silent
         self.ca: Pebble
+        """With ACME only."""
         self.token: Token | None = None
         self.sites: dict[str, Nginx] = {}
 
@@ -127,10 +143,11 @@ class Stack:
                 say(part.start_again())
 
     def links(self) -> dict[str, str]:
+        web = {"https://www.example.com (one of three)": f"https://127.0.0.1:{self.ports.web_1}"}
         return {
             "Temporal Web UI": f"http://127.0.0.1:{self.ports.web_ui}",
-            "https://www.example.com (one of three)": f"https://127.0.0.1:{self.ports.web_1}",
-            "ACME directory (Pebble)": self.ca.directory,
+            **(web if self.with_web else {}),
+            **({"ACME directory (Pebble)": self.ca.directory} if self.with_acme else {}),
             "health of the workers": f"http://127.0.0.1:{self.ports.certificates_health}/readyz",
             "metrics (Prometheus)": f"http://127.0.0.1:{self.ports.certificates_metrics}/metrics",
             "settings": str(self.folder / layout.SETTINGS),
@@ -139,6 +156,15 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         return layout.environment(self.folder)
+
+    @property
+    def roots(self) -> Path:
+        """Of the CA that is asked first."""
+        return self.ca.trust_file if self.with_acme else self.local_root
+
+    @property
+    def local_root(self) -> Path:
+        return self.folder / layout.LOCAL_CA / "root.pem"
 
     def part(self, name: str) -> Part:
         return next(part for part in self.parts if part.name == name)
@@ -160,17 +186,21 @@ class Stack:
     def _prepare(self, say: Callable[[str], None]) -> None:
         say("making the secrets and the settings")
         self._redoubt_once("init", "--dir", str(self.folder))
-        self.ca = self._pebble()
+        if self.with_acme:
+            self.ca = self._pebble()
+            self.ca.trust_file.touch()
         self.token = self._hsm() if self.with_hsm else None
-        self.sites = self._sites()
-        self.ca.trust_file.touch()
+        self.sites = self._sites() if self.with_web else {}
         self._write_settings()
         (self.folder / layout.ENVIRONMENT).write_text(layout.exports(self.folder), encoding="utf-8")
         self._redoubt_once("store", "migrate")
 
     def _write_settings(self) -> None:
         found = layout.Found(
-            self.token.module if self.token else None, self.sites, self.ca, self._sweep_every_s
+            module=self.token.module if self.token else None,
+            sites=self.sites,
+            ca=self.ca if self.with_acme else None,
+            sweep_every_s=self._sweep_every_s,
         )
         text = layout.settings(self.folder, self.ports, found)
         (self.folder / layout.SETTINGS).write_text(text, encoding="utf-8")
@@ -200,21 +230,22 @@ class Stack:
         for name, port in zip((*layout.WEB, layout.SHOP), ports, strict=True):
             home = self.folder / "sites" / name
             site = Nginx(home, port, home / "tls", token=self.token if name in layout.WEB else None)
-            if name == layout.WEB[0]:
+            if name == layout.WEB[0] and self.with_acme:
                 site.http_port, site.webroot = self.ports.http_01, self.ca.webroot
             sites[name] = site
         return sites
 
     def _start_servers(self, say: Callable[[str], None]) -> None:
-        say("starting Temporal with its Web UI, Pebble, and four web servers")
+        say("starting Temporal with its Web UI, and what a renewal needs")
         secret_path = (self.folder / "secrets" / "codec-server-path").read_text("ascii").strip()
         endpoint = f"http://127.0.0.1:{self.ports.codec_server}/{secret_path}"
         folder = self.folder / "temporal"
         folder.mkdir(exist_ok=True)
         server = temporal(folder, self.ports.temporal, self.ports.web_ui, codec_endpoint=endpoint)
         self._begin("temporal", lambda: start_temporal(server))
-        self._begin("pebble-names", self.ca.start_names)
-        self._begin("pebble", self.ca.start_ca)
+        if self.with_acme:
+            self._begin("pebble-names", self.ca.start_names)
+            self._begin("pebble", self.ca.start_ca)
         for name, site in self.sites.items():
             self._begin(f"nginx {name}", partial(_begin_site, site))
 

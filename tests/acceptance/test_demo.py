@@ -1,16 +1,18 @@
 """The demo's table, its exit codes, and what it leaves behind when it is interrupted; the whole of it under `chaos`."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cli.demo import command
-from cli.demo.certificates import Certificates
-from cli.demo.proofs import Proofs, expect, show
+from cli.demo import certificates, command
+from cli.demo.proofs import Proof, Proofs, expect, show
 from cli.dev.stack import Stack
 from cli.output import ExitCode, Format
 from clients.tools import installer
@@ -46,12 +48,6 @@ def test_a_claim_that_fails_is_told_and_the_rest_goes_on(proofs: Proofs) -> None
     assert proofs.exit_code is ExitCode.FAILED
 
 
-def test_without_a_browser_its_claim_is_skipped(proofs: Proofs, tmp_path: Path) -> None:
-    Certificates(Stack(tmp_path), proofs, lambda: "chromium can't be had").web_ui()
-    assert proofs.rows[-1].verdict == "SKIPPED"
-    assert proofs.exit_code is ExitCode.SKIPPED
-
-
 def test_the_table_has_a_line_a_claim_and_fits_100_columns(
     proofs: Proofs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,25 +70,40 @@ def test_a_missing_tool_skips_the_chapter_and_says_what_it_was_for(tmp_path: Pat
     assert any("temporal can't be had" in row["seen"] for row in ended.json)
 
 
-@pytest.mark.parametrize(
-    ("missing", "playable", "with_hsm"),
-    [
-        ((), True, True),
-        (("softhsm2",), True, False),
-        (("pkcs11-engine",), True, False),
-        (("nginx",), False, True),
-    ],
-)
-def test_without_an_hsm_the_chapter_is_played_and_only_the_hsm_is_skipped(
-    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], playable: bool, with_hsm: bool
-) -> None:
-    def install(names: tuple[str, ...], _told: object) -> list[Outcome]:
-        return [Outcome(tool=name, status="missing" if name in missing else "present") for name in names]
+ACME = {"A real ACME CA's certificate is on", "A certificate is revoked at the CA", "The first CA is down"}
+SKIPPED = {
+    "softhsm2": {"The key of three web servers lies in an HSM"},
+    "pkcs11-engine": {"The key of three web servers lies in an HSM"},
+    "pebble": ACME,
+    "chromium": {"A person starts it from the Web UI's form"},
+    "vault": {"Vault's PKI signs for a service"},
+}
+"""By the tool that can't be had, the claims that need it. All others are shown."""
 
-    monkeypatch.setattr(installer, "install", install)
-    proofs = Proofs()
-    assert command.have(proofs) == (playable, with_hsm)
-    assert [row.verdict for row in proofs.rows] == ["SKIPPED"] * len(missing)
+
+@pytest.mark.parametrize("missing", ["", *SKIPPED])
+def test_only_what_needs_a_missing_tool_is_skipped(missing: str, tmp_path: Path) -> None:
+    rows = _played(tmp_path, missing)
+    skipped = [row.claim for row in rows if row.verdict == "SKIPPED"]
+    wanted = SKIPPED.get(missing, set())
+    assert len(skipped) == len(wanted)
+    assert all(any(claim.startswith(begin) for begin in wanted) for claim in skipped)
+    assert all(f"{missing} can't be had: so it is." == row.seen for row in rows if row.verdict == "SKIPPED")
+    assert len([row for row in rows if row.verdict == "PROVED"]) >= 10
+    assert any(row.claim.startswith("The local CA's certificate") for row in rows) is (missing == "pebble")
+
+
+def test_without_a_web_server_our_own_api_is_still_renewed(tmp_path: Path) -> None:
+    proved = [row.claim for row in _played(tmp_path, "nginx") if row.verdict == "PROVED"]
+    assert [claim.split(",")[0] for claim in proved] == ["Our own API", "The evidence log verifies"]
+
+
+def _played(folder: Path, missing: str) -> list[Proof]:
+    """The rows, with claims that show nothing."""
+    proofs = Proofs(lambda tool: "so it is." if tool == missing else "")
+    listed = certificates.claims(Stack(folder, without={missing}))
+    proofs.play(replace(claim, show=lambda _: None) for claim in listed)
+    return proofs.rows
 
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -125,3 +136,23 @@ def test_every_claim_of_the_demo_is_proved() -> None:
     assert ended.code == ExitCode.OK, ended.err
     assert {row["verdict"] for row in ended.json} == {"PROVED"}
     assert len(ended.json) > 12
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("missing", ["pebble", "nginx", "softhsm2"])
+def test_the_demo_goes_on_with_what_there_is(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that does not need the missing tool is really shown."""
+    real = installer.install
+
+    def install(names: Iterable[str], told: installer.Progress) -> list[Outcome]:
+        gone = Outcome(tool=missing, status="missing", without="it was hidden")
+        return [gone if name == missing else real([name], told)[0] for name in names]
+
+    monkeypatch.setattr(installer, "install", install)
+    tools = command.Tools()
+    proofs = Proofs(tools.lacking)
+    tools.get(*certificates.TOOLS)
+    again = command.play(proofs, tools)
+    shutil.rmtree(again.split()[3].rstrip("."))
+    assert {row.verdict for row in proofs.rows} == {"PROVED", "SKIPPED"}, proofs.rows
+    assert proofs.exit_code is ExitCode.SKIPPED
