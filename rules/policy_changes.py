@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from rules.requests import fingerprint_of
+from schemas.limits import Limit, RateLimit
 from schemas.policies import ApprovalRule, ApproverGroup, Grant, Policy, PrincipalEntry, Window
 from schemas.signing_keys import Attestation, SigningKey
 
@@ -39,6 +40,9 @@ def _changes(old: Policy, new: Policy) -> Iterator[str]:
     yield from _rules(old, new)
     windows = {_window(one) for one in old.windows}, {_window(one) for one in new.windows}
     yield from _came_and_went("window", *windows)
+    yield from _came_and_went(
+        "limit", {_limit(one) for one in old.limits}, {_limit(one) for one in new.limits}
+    )
 
 
 def _admins_needed(policy: Policy) -> str:
@@ -183,6 +187,13 @@ def _window(window: Window) -> str:
     kinds, days = ", ".join(sorted(window.workflow_types)), ", ".join(sorted(window.days))
     hours = f"{window.begin.isoformat()} to {window.end.isoformat()} {window.time_zone}"
     return f"{kinds} of {window.capability} ({window.scope}) on {days} from {hours}"
+
+
+def _limit(limit: Limit) -> str:
+    kinds = ", ".join(sorted(limit.workflow_types))
+    over = f"each subject of {limit.scope}" if limit.per == "subject" else limit.scope
+    when = f"within {limit.within_s:g} s" if isinstance(limit, RateLimit) else "at a time"
+    return f"at most {limit.most} {kinds} of {limit.capability} ({over}) {when}"
 
 
 def _came_and_went(what: str, before: set[str], after: set[str]) -> Iterator[str]:

@@ -142,6 +142,12 @@ NotApproved = _error(
     "What is to be done has not been approved as the signed policy asks for, so it was not begun.",
     "Start the run again: it asks for approval. `redoubt approvals list` shows what waits, and for whom.",
 )
+OutsideLimits = _error(
+    "OutsideLimits",
+    Category.CONFLICT,
+    "The signed policy's windows and limits leave no room for this now, so it was not begun.",
+    "Start it again when its window is open or there is room; a sweep does so by itself.",
+)
 ApprovalRefused = _error(
     "ApprovalRefused",
     Category.PERMISSION,

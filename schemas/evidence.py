@@ -25,6 +25,7 @@ class Kind(StrEnum):
 class Event(StrEnum):
     OPERATION_OPENED = "operation.opened"
     OPERATION_CLOSED = "operation.closed"
+    OPERATION_HELD_BACK = "operation.held_back"
     OPERATION_UNDO = "operation.undo"
     KEY_GENERATED = "key.generated"
     CERTIFICATE_REHEARSED = "certificate.rehearsed"

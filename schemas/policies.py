@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from schemas.contract import Contract
+from schemas.limits import Limit
 from schemas.principals import (
     UNKNOWN_NAME,
     Act,
@@ -33,13 +34,8 @@ from schemas.principals import (
     Shown,
     SignedRequest,
 )
+from schemas.scopes import Capability, Pattern, WorkflowTypeName
 from schemas.signing_keys import SigningKey
-
-Pattern = Annotated[str, Field(min_length=1, max_length=200)]
-Capability = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z-]{0,30})$")]
-"""A capability's name, or `*` for each."""
-
-WorkflowTypeName = Annotated[str, Field(pattern=r"^(\*|[A-Z][A-Za-z]{0,60})$")]
 
 
 class Role(StrEnum):
@@ -162,6 +158,7 @@ class Policy(Contract):
     grants: tuple[Grant, ...] = ()
     approvals: tuple[ApprovalRule, ...] = ()
     windows: tuple[Window, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     @model_validator(mode="after")
     def _is_a_link_of_the_chain(self) -> "Policy":

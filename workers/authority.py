@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from activities.authorizing import Gate
     from activities.policies import Policies
+    from activities.room import Room
     from clients.secrets import SecretSource
     from store import Journal
     from store.policies import PolicyRecords
@@ -61,6 +62,13 @@ class Authority:
 
         installation, journal = self._settings.installation, self._journal()
         return Gate(self.policies(), self.records(), journal, installation, verify, presented)
+
+    def room(self) -> "Room":
+        from activities.room import Room
+        from store.sql.beginnings import SqlBeginnings
+
+        beginnings, journal = SqlBeginnings(self._engine()), self._journal()
+        return self._once.get("room", lambda: Room(self.policies(), beginnings, journal, f"{SERVICE}limits"))
 
     def signed(self, workflow_type: str, given: WorkflowInput) -> SignedRequest | None:
         """By the workers' own key, for the service of the workflow type's capability; None without a key."""

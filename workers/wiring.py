@@ -220,6 +220,7 @@ class Wiring:
             gate=self.authority().gate(),
             signed=self.authority().signed,
             approvals=self.approval_gate(),
+            room=self.authority().room(),
             revocations=self.revocations(),
             distrusted=frozenset(self.settings.distrusted_issuers),
             list_keepers=tuple(

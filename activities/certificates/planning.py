@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, plan_of
 from rules import certificates as rules
+from rules.limits import Begun
 from rules.waves import waves
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
@@ -107,7 +108,8 @@ class PlanningActivities(KnownCertificates):
     def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
         """Look at what every target holds, and at operations that ended runs have left open."""
         refresh_lists(self._around)
-        left = {operation.subject for operation in self._around.journal.unfinished(KIND)}
+        unfinished = self._around.journal.unfinished(KIND)
+        left = {operation.subject for operation in unfinished}
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []
         unreadable: list[SweepDecision] = []
@@ -118,6 +120,10 @@ class PlanningActivities(KnownCertificates):
                 (held_off if decision.held_off else due).append(decision)
         # What ends first goes first; what an earlier run has left goes on by itself, if that run is still there.
         due.sort(key=lambda one: (one.certificate in left, one.not_after or _LONG_AGO))
+        due, waiting = self._with_room(
+            due, {one.subject for one in unfinished if self._around.room.has_begun(one.operation)}
+        )
+        held_off += waiting
         findings = SweepFindings(
             looked_at=len(self._around.inventory),
             due=tuple(self._signed(decision) for decision in due[:LARGEST_SWEEP]),
@@ -128,6 +134,22 @@ class PlanningActivities(KnownCertificates):
         self._note(findings)
         self._around.measures.swept(findings)
         return findings
+
+    def _with_room(
+        self, due: list[SweepDecision], begun: Collection[str]
+    ) -> tuple[list[SweepDecision], list[SweepDecision]]:
+        """Those that may begin now, all of them together, and those that wait for a window or for room."""
+        may: list[SweepDecision] = []
+        waiting: list[SweepDecision] = []
+        beside: list[Begun] = []
+        for one in due:
+            why = "" if one.certificate in begun else self._around.room.waits(KIND, one.certificate, beside)
+            if why:
+                waiting.append(one.model_copy(update={"held_off": True, "why": f"{one.why}; {why}"}))
+                continue
+            may.append(one)
+            beside.append(Begun(KIND, one.certificate, datetime.now(UTC), under_way=True))
+        return may, waiting
 
     def _looked_at(self, left: set[str]) -> list[tuple[str, SweepDecision | RedoubtError]]:
         """Each certificate's decision, or why there is none; several at a time, for a host may hang."""

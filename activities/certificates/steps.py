@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
 from activities.certificates.measures import Measures
+from activities.room import Room
 from clients.certificates import CertificateReader
 from clients.issuers import Issuer
 from clients.keystores import KeyStore
@@ -51,6 +52,7 @@ class Surroundings:
     target: Callable[[TargetSettings], Target]
     gate: Gate
     approvals: ApprovalGate
+    room: Room
     revocations: Revocations
     signed: Callable[[str, WorkflowInput], SignedRequest | None]
     """The service's own request to start a workflow type; None where it has no key."""
@@ -102,11 +104,13 @@ class Steps:
         return self._around.journal.finish(operation, step, what, facts, effect())
 
     def _authority(self, operation: str, step: str) -> dict[str, JsonValue]:
-        """Who has started and who has approved this: read and verified anew before each effect."""
-        return {
-            **self._around.gate.confirm(operation, step),
-            **self._around.approvals.confirm(operation, step),
-        }
+        """Who has started and who has approved this, and that there is room: judged anew before each effect."""
+        started = self._around.gate.confirm(operation, step)
+        # An approval is good for once: it is not used up for what has no room to begin.
+        self._around.room.look(operation, step)
+        approved = self._around.approvals.confirm(operation, step)
+        self._around.room.take(operation, step)
+        return {**started, **approved}
 
     def _refuse_unless_shown(
         self, opened: Operation, outcome: str, plan: Collection[str], *, undoing: bool = False

@@ -4,14 +4,13 @@ What is recorded about one request or one operation is recorded one after the ot
 and on PostgreSQL an advisory lock that is named for it. So a vote's number is its place, for every reader.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, select
 
 from rules import approvals as rules
 from rules import canonical
@@ -23,7 +22,7 @@ from store import Context
 from store.approvals import Use
 from store.sql.engine import reading, writing
 from store.sql.models import approval_requests, approval_uses, approval_votes
-from store.sql.rows import insert_evidence, insert_once
+from store.sql.rows import alone, insert_evidence, insert_once
 
 Facts = dict[str, JsonValue]
 
@@ -144,10 +143,7 @@ class SqlApprovals:
     def _alone(self, name: str) -> Iterator[Connection]:
         """A transaction in which nobody else records about this request or operation."""
         with writing(self._engine) as connection:
-            if connection.dialect.name == "postgresql":
-                key = hashlib.sha256(b"redoubt approvals\n" + name.encode()).digest()[:8]
-                lock = int.from_bytes(key, "big", signed=True)
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+            alone(connection, f"approvals {name}")
             yield connection
 
 

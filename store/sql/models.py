@@ -6,6 +6,7 @@
 - `log`: where each evidence row stands in the Merkle log, once.
 - `policies`: the versions of the policy file, as they were signed; `requests`: the signed requests that were used.
 - `approval_requests`, `approval_votes`, `approval_uses`: what is to be approved, who said what, what it was used for.
+- `beginnings`: which operations have begun their effects, and when; `key_counts`: how often FIDO2 keys have signed.
 - `checkpoints`: what was signed, with the compact range that the next append goes on from.
 """
 
@@ -126,7 +127,27 @@ approval_uses = Table(
     Column("step", Text, nullable=False),
 )
 
+beginnings = Table(
+    "beginnings",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("beginnings_at", "at_ms"),
+)
+
+key_counts = Table(
+    "key_counts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("statement", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=True),
+)
+
 APPEND_ONLY = (
     *(evidence.name, log.name, checkpoints.name, policies.name, requests.name),
     *(approval_requests.name, approval_votes.name, approval_uses.name),
+    *(beginnings.name, key_counts.name),
 )

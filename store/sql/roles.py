@@ -8,7 +8,8 @@ The triggers refuse changes to evidence, log and checkpoints to everybody. These
 - an auditor reads.
 
 - a pool also reads the policy and takes signed requests, each once; it can't install a policy;
-  it records what is to be approved, the votes and their use, and changes none.
+  it records what is to be approved, the votes and their use, what has begun, and how often a key has signed,
+  and changes none.
 
 None may create, alter or drop anything: `redoubt store migrate` and `redoubt policy apply` run as the owner.
 """
@@ -19,6 +20,7 @@ AUDITOR = "redoubt_auditor"
 
 _COLUMNS = "operation, step, kind, subject, entry, result"
 _APPROVALS = ("approval_requests", "approval_votes", "approval_uses")
+_COUNTS = ("beginnings", "key_counts")
 
 STATEMENTS = (
     *(
@@ -35,6 +37,7 @@ STATEMENTS = (
             "policies",
             "requests",
             *_APPROVALS,
+            *_COUNTS,
             "alembic_version",
         )
     ),
@@ -45,8 +48,8 @@ STATEMENTS = (
     f"GRANT SELECT (evidence_id) ON log TO {POOL}",
     f"GRANT SELECT ON policies TO {POOL}",
     f"GRANT SELECT, INSERT ON requests TO {POOL}",
-    f"GRANT SELECT, INSERT ON {', '.join(_APPROVALS)} TO {POOL}",
-    f"GRANT SELECT ON {', '.join(_APPROVALS)} TO {AUDITOR}",
+    f"GRANT SELECT, INSERT ON {', '.join((*_APPROVALS, *_COUNTS))} TO {POOL}",
+    f"GRANT SELECT ON {', '.join((*_APPROVALS, *_COUNTS))} TO {AUDITOR}",
     f"GRANT SELECT ON evidence TO {SEQUENCER}",
     f"GRANT SELECT, INSERT ON log, checkpoints TO {SEQUENCER}",
     f"GRANT SELECT ON operations, evidence, log, checkpoints, policies, requests TO {AUDITOR}",

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.canonical import NotCanonicalError, encode
@@ -136,6 +136,14 @@ def insert_evidence(connection: Connection, entry: Entry, result: JsonObject | N
         "result": None if result is None else canonical(result, entry.step).decode(),
     }
     return insert_once(connection, evidence, row)
+
+
+def alone(connection: Connection, name: str) -> None:
+    """Until the transaction ends, nobody else is in one under this name (SQLite's write lock sees to it anyway)."""
+    if connection.dialect.name == "postgresql":
+        key = hashlib.sha256(b"redoubt records\n" + name.encode()).digest()[:8]
+        lock = int.from_bytes(key, "big", signed=True)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from schemas.errors import DependencyUnavailable
 from store.sql.engine import reading, writing
 
-HEAD = "0003"
+HEAD = "0004"
 """The version that this release works with; a test holds it to the newest script."""
 
 _LOCK = 0x5265646F_75627400  # "Redoubt" and 0: the advisory lock of migrations

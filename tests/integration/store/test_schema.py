@@ -30,6 +30,7 @@ from store.sql.roles import AUDITOR, POOL, SEQUENCER, STATEMENTS, script
 READ_BY_AUDITORS = (
     *("operations", "evidence", "log", "checkpoints", "policies", "requests"),
     *("approval_requests", "approval_votes", "approval_uses"),
+    *("beginnings", "key_counts"),
 )
 MIGRATE = "import sys; from store.sql.engine import connect; from store.sql.migrations import migrate; "
 

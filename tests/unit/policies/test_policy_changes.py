@@ -65,6 +65,18 @@ FULL: Final[dict[str, Any]] = {
         {"role": "operator", "principals": ["anna", "ben"], "capability": "certificates", "scope": "www*"}
     ],
     "approvals": [RULE, {**RULE, "scopes": ["*"]}],
+    "limits": [
+        {
+            "kind": "rate",
+            "capability": "certificates",
+            "workflow_types": ["CertificateRenewal"],
+            "scope": "pay-*",
+            "per": "subject",
+            "most": 3,
+            "within_s": 3600.0,
+        },
+        {"kind": "simultaneous", "capability": "certificates", "scope": "*", "most": 25},
+    ],
     "windows": [
         {
             "capability": "certificates",
@@ -83,7 +95,7 @@ NOT_DECIDING: Final = {("installation",), ("version",), ("previous_sha256",)}
 Path = tuple[str | int, ...]
 OTHERS: Final = (
     *("https://other.example.com", "f" * 64, "DDDD", "other", "viewer", "fido2", "keys", "KeyRotation"),
-    *("monday", "api-key", "09:30", "Europe/Paris", "x"),
+    *("scope", "monday", "api-key", "09:30", "Europe/Paris", "x"),
 )
 
 
@@ -142,7 +154,7 @@ def test_almost_every_value_could_be_changed() -> None:
     """So that the test above shows something: what can't be is held by the shape (only a fido2 key has a party)."""
     untouched = {at for at in PLACES if all(other == BASE for other in changed(at))}
     leaves = {at for at in untouched if not any(other[: len(at)] == at and other != at for other in PLACES)}
-    held = {at for at in leaves if at[-1] in {"kind", "custody"} or at[-2:] == ("approvers", 0)}
+    held = {at for at in leaves if at[-1] in {"kind", "custody", "within_s"} or at[-2:] == ("approvers", 0)}
     assert leaves == held
 
 
