@@ -6,6 +6,7 @@ from functools import partial
 from api.codec_server import Credentials, create_app
 from api.serve import serve
 from clients.telemetry import configure_logging
+from clients.tls import groups
 from schemas.listeners import Listener
 from schemas.settings import Settings
 from workers.health import Readiness
@@ -18,6 +19,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises what stands in the way before the port is opened."""
     logs = configure_logging(settings.telemetry, service="codec-server")
     try:
+        groups.narrow()
         wiring = Wiring(settings, service="codec-server")
         check_secrets(wiring, shared_secrets, codec_server_secrets)
         wiring.check_schema()

@@ -34,11 +34,13 @@ def run() -> None:
     from api.serve import serve  # noqa: PLC0415  FastAPI loads only when it serves
     from clients.settings import load  # noqa: PLC0415  with the settings' reader
     from clients.telemetry import configure_logging  # noqa: PLC0415
+    from clients.tls import groups  # noqa: PLC0415
     from workers.wiring import Wiring  # noqa: PLC0415
 
     settings = load()
     logs = configure_logging(settings.telemetry, service="api")
     try:
+        groups.narrow()
         wiring, given = Wiring(settings, service="api"), settings.api
         serve(
             build(wiring),

@@ -10,12 +10,22 @@ from schemas.settings.tls import ListenerTls
 
 
 def listener_checks(settings: Settings) -> Iterator[Check]:
-    """One for each listener that has `tls`."""
+    """One for each listener that has `tls`, and one for what all of them offer."""
     given = {"codec server": settings.codec_server.tls, "API": settings.api.tls}
     given |= {f"health of pool {name}": pool.tls for name, pool in settings.pools.items()}
+    if any(given.values()):
+        yield Check("TLS groups", _groups, "docs/tls.md says how to narrow them for this Python")
     for name, tls in given.items():
         if tls is not None:
             yield Check(f"TLS of {name}", partial(_opens, tls), "docs/tls.md says what each file must be")
+
+
+def _groups() -> str:
+    from clients.tls import groups  # noqa: PLC0415  # TLS loads where it is looked at
+
+    if not groups.narrow():
+        raise Concern("this Python's TLS offers more than X25519MLKEM768, X25519, P-256 and P-384")
+    return f"{groups.names().replace('?', '')} and no others"
 
 
 def _opens(tls: ListenerTls) -> str:

@@ -1,5 +1,7 @@
 """What a TLS listener decides: which certificate a name gets, and what a failed handshake is counted as.
 
+Also what a client offers in the first message of a handshake, as far as we ask.
+
 - A name gets the first certificate that carries it, exactly or by a wildcard of one label; a client that names
   nothing gets the first; a name that none carries gets none, and its handshake is refused.
 - The reasons are a closed list, so that a stranger can't make up new time series in the metrics.
@@ -77,3 +79,31 @@ def _covers(name: str, asked: str) -> bool:
         label, dot, rest = asked.partition(".")
         return bool(label and dot) and rest == name[2:]
     return name == asked
+
+
+_SUPPORTED_GROUPS: Final = 10
+_BEFORE_SESSION_ID: Final = 5 + 4 + 2 + 32
+"""Headers of record and handshake, version and random (RFC 8446, 4.1.2)."""
+
+
+def supported_groups(hello: bytes) -> tuple[int, ...]:
+    """The numbers of the groups that a ClientHello in one record offers. Raises `ValueError` if it is none."""
+    try:
+        at = _BEFORE_SESSION_ID
+        at += 1 + hello[at]
+        at += 2 + _number(hello, at)
+        at += 1 + hello[at]
+        end = at + 2 + _number(hello, at)
+        at += 2
+        while at < end:
+            kind, length = _number(hello, at), _number(hello, at + 2)
+            if kind == _SUPPORTED_GROUPS:
+                return tuple(_number(hello, one) for one in range(at + 6, at + 4 + length, 2))
+            at += 4 + length
+    except IndexError:
+        raise ValueError("it is no ClientHello") from None
+    return ()
+
+
+def _number(data: bytes, at: int) -> int:
+    return data[at] << 8 | data[at + 1]

@@ -22,6 +22,7 @@ import structlog
 from temporalio.worker import Worker
 
 from clients.telemetry import Logs, configure_logging
+from clients.tls import groups
 from schemas.settings import Settings
 from schemas.settings.processes import PoolSettings
 from workers.building import Only, build_worker
@@ -102,6 +103,7 @@ class _Process:
         self._work = _Work()
 
     async def run(self) -> int:
+        groups.narrow()
         await asyncio.to_thread(check_startup, self._wiring, self._pools)
         runtime = start_runtime(next((one.metrics_port for one in self._given if one.metrics_port), None))
         self._wiring.meter = runtime.metric_meter

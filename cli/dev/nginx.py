@@ -103,7 +103,8 @@ events {{ worker_connections 512; }}
 http {{
     access_log off;
     server_tokens off;
-{temporary}    ssl_protocols TLSv1.2 TLSv1.3;
+{temporary}    ssl_protocols TLSv1.3;
+    ssl_ecdh_curve X25519:prime256v1:secp384r1;
     {REJECT_WITHOUT}
 {self._first_key()}    server {{
         listen 127.0.0.1:{self.port} ssl;

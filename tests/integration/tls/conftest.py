@@ -1,5 +1,6 @@
 """Our listeners, each as the product opens it, on one TLS configuration."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cli.dev.process import free_port
+from clients.challenges import Proof
+from clients.challenges.tls_alpn01 import TlsAlpnSolver
+from clients.tls import groups
 from schemas.listeners import Listener
 from schemas.settings.processes import PoolSettings
 from schemas.settings.tls import ListenerTls
@@ -89,7 +93,36 @@ async def health_listener(tls: ListenerTls) -> AsyncIterator[int]:
 
 
 Open = Callable[[ListenerTls], AbstractAsyncContextManager[int]]
-LISTENERS: dict[str, Open] = {"uvicorn": uvicorn_listener, "health": health_listener}
+
+
+@contextlib.asynccontextmanager
+async def codec_listener(tls: ListenerTls) -> AsyncIterator[int]:
+    async with http_listener(tell_tls, Listener.CODEC_SERVER, tls, CollectorRegistry()) as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def alpn_listener(_tls: ListenerTls | None = None) -> AsyncIterator[int]:
+    """What answers a CA's validation, while a proof for NAME is published."""
+    port, proof = free_port(), Proof(NAME, "token", "token.thumbprint")
+    solver = TlsAlpnSolver("127.0.0.1", port)
+    solver.publish(proof)
+    yield port
+    await asyncio.to_thread(solver.withdraw, proof)
+
+
+LISTENERS: dict[Listener, Open] = {
+    Listener.API: uvicorn_listener,
+    Listener.CODEC_SERVER: codec_listener,
+    Listener.HEALTH: health_listener,
+}
+"""Those with a certificate of ours. The others are in OTHERS of test_listeners.py, and there are no more."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _groups() -> None:
+    """As each of our processes does when it starts."""
+    assert groups.narrow()
 
 
 @pytest.fixture(params=LISTENERS)

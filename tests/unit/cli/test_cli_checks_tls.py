@@ -26,17 +26,18 @@ def settings(tmp_path: Path) -> Settings:
 def test_each_listener_with_tls_is_looked_at(settings: Settings, tmp_path: Path) -> None:
     checks = list(listener_checks(settings))
     assert [check.name for check in checks] == [
+        "TLS groups",
         "TLS of codec server",
         "TLS of API",
         "TLS of health of pool certificates",
     ]
-    (finding,) = checked(checks[0])
+    (finding,) = checked(checks[1])
     assert (finding.state, "no certificate yet" in finding.saw) == (State.WARNING, True)
     put(tmp_path / "api", TlsCa().server("codec.example.test"))
-    (finding,) = checked(checks[0])
+    (finding,) = checked(checks[1])
     assert (finding.state, "codec.example.test" in finding.saw) == (State.OK, True)
     (tmp_path / "api" / "current" / "key.pem").chmod(0o644)
-    (finding,) = checked(checks[0])
+    (finding,) = checked(checks[1])
     assert (finding.state, "open to other users" in finding.saw) == (State.BROKEN, True)
 
 

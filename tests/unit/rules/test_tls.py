@@ -1,10 +1,12 @@
 """Which certificate a name gets, and what a failed handshake is counted as."""
 
+import ssl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.tls import OTHER, REASONS, chosen, reason
+from rules.tls import OTHER, REASONS, chosen, reason, supported_groups
 
 LABEL = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
 CARRIED = [("www.example.com", "example.com"), ("*.example.com",), ("API.example.org",)]
@@ -49,3 +51,21 @@ def test_reasons_are_told_apart() -> None:
     assert reason("CERTIFICATE_VERIFY_FAILED", 23) == "client-certificate-revoked"
     assert reason("TLSV1_ALERT_UNKNOWN_CA") == "refused-by-client"
     assert reason(None) == OTHER
+
+
+def test_the_groups_of_a_client_are_read_from_its_first_message() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ecdh_curve("secp384r1")
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    assert supported_groups(out.read()) == (0x0018,)
+
+
+@given(st.binary(max_size=300))
+def test_anything_else_has_no_groups(noise: bytes) -> None:
+    try:
+        found = supported_groups(noise)
+    except ValueError:
+        return
+    assert all(0 <= one < 1 << 16 for one in found)
