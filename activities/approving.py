@@ -23,7 +23,7 @@ from temporalio import activity
 from activities.authorizing import STEP as AUTHORIZATION
 from activities.beating import beats
 from activities.policies import Policies
-from clients.signers import Proof, Verifier
+from clients.signers import Proof, Verifier, counted
 from rules import approvals as rules
 from rules.hardware import in_hardware
 from rules.requests import key_of
@@ -33,6 +33,7 @@ from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import NotApproved, VoteRefused
 from schemas.policies import ApprovalRule, Authorization, Policy
 from schemas.principals import UNKNOWN, Act, Principal, Shown
+from schemas.signing_keys import SigningKey
 from store import Journal, Operation
 from store.approvals import Approvals, Use
 
@@ -141,8 +142,8 @@ class ApprovalGate:
         kept = self._journal.result(operation, AUTHORIZATION)
         return None if kept is None else Authorization.model_validate(kept)
 
-    def proof(self, policy: Policy, request: ApprovalRequest, vote: Vote) -> Proof | str:
-        """That the vote is its approver's; a text says why it is not."""
+    def proof(self, policy: Policy, request: ApprovalRequest, vote: Vote) -> tuple[SigningKey, Proof] | str:
+        """That the vote is its approver's, and by which key; a text says why it is not."""
         found = key_of(policy, vote.key_id)
         if found is None or found[0] != vote.approver:
             return f"the policy knows no key {vote.key_id} of {vote.approver}"
@@ -152,7 +153,8 @@ class ApprovalGate:
         decision = allowed(policy, person, _ACTS[vote.verdict], capability, request.subject)
         if not decision.yes:
             return decision.why
-        return self._verifier.proof(key, rules.statement(vote), vote.signature) or "its signature is not good"
+        proof = self._verifier.proof(key, rules.statement(vote), vote.signature)
+        return "its signature is not good" if proof is None else (key, proof)
 
     def asked(self, opened: Operation) -> ApprovalRequest | None:
         """The request that holds, asked anew if what it says is not how things are; None if none is needed."""
@@ -204,10 +206,12 @@ class ApprovingActivities:
     def cast_vote(self, ballot: Ballot) -> Tally:
         """Verify a vote, keep it and count. Raises `VoteRefused`."""
         request = self._latest(ballot.operation)
-        proof = self._gate.proof(self._gate.policy_of(request), request, ballot.vote)
-        if isinstance(proof, str):
-            raise VoteRefused(f"The vote of {ballot.vote.approver} was not taken: {proof}.")
-        return self._gate.approvals.cast(request, ballot.vote, datetime.now(UTC), proof.counter)
+        found = self._gate.proof(self._gate.policy_of(request), request, ballot.vote)
+        if isinstance(found, str):
+            raise VoteRefused(f"The vote of {ballot.vote.approver} was not taken: {found}.")
+        key, proof = found
+        once = counted(key, rules.statement(ballot.vote), proof, ballot.vote.at)
+        return self._gate.approvals.cast(request, ballot.vote, datetime.now(UTC), once)
 
     @activity.defn
     @beats

@@ -9,14 +9,17 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from clients.identities import Verifier
+from clients.signers import Proof, counted
 from rules import policies as rules
+from rules.counters import Counted
 from rules.requests import key_of
 from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.policies import Policy, Signature
+from schemas.signing_keys import SigningKey
 from store.policies import Installed, PolicyRecords
 
 
@@ -107,14 +110,24 @@ class Policies:
             raise PolicyRefused(f"Version {policy.version} can't be used: {decision.why}.")
         return Held(policy, sha256)
 
+    def counts(self, document: bytes, signatures: tuple[Signature, ...]) -> tuple[Counted, ...]:
+        """How often the FIDO2 keys that have signed these bytes say that they have signed, to be kept."""
+        held, message = self.newest(), rules.statement(document)
+        good = () if held is None else self._good(held.policy, message, signatures)
+        found = (counted(key, message, proof, at=None) for key, proof in good)
+        return tuple(one for one in found if one is not None)
+
     def _signed_by(
         self, before: Policy, document: bytes, signatures: tuple[Signature, ...]
     ) -> frozenset[str]:
         """The IDs of the keys of the version before whose signatures over these bytes are good."""
-        message = rules.statement(document)
-        found = ((one, key_of(before, one.key_id)) for one in signatures)
-        return frozenset(
-            key[1].id
-            for one, key in found
-            if key is not None and self._verify(key[1], message, one.signature)
-        )
+        return frozenset(key.id for key, _ in self._good(before, rules.statement(document), signatures))
+
+    def _good(
+        self, before: Policy, message: bytes, signatures: tuple[Signature, ...]
+    ) -> Iterator[tuple[SigningKey, Proof]]:
+        for one in signatures:
+            found = key_of(before, one.key_id)
+            proof = None if found is None else self._verify(found[1], message, one.signature)
+            if found is not None and proof is not None:
+                yield found[1], proof

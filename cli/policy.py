@@ -110,7 +110,8 @@ def apply(file: File, output: Output = Format.TEXT) -> None:
         return
     policy = policies.judged(document, signatures)
     row = Installed(version=policy.version, sha256=digest(document), document=document, signatures=signatures)
-    wiring.authority().records().install(row, _applied(policy, row))
+    counts = policies.counts(document, signatures)
+    wiring.authority().records().install(row, _applied(policy, row), counts)
     record({"version": policy.version, "sha256": row.sha256, "signatures": len(signatures)}, output)
 
 

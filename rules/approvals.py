@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from rules.canonical import encode
+from rules.requests import SKEW
 from schemas.approvals import ApprovalRequest, Cast, State, Tally, Verdict, Vote
 from schemas.policies import ApprovalRule, Policy
 from schemas.principals import UNKNOWN_NAME
@@ -96,14 +97,25 @@ def refusal(request: ApprovalRequest, so_far: Tally, vote: Vote, now: datetime) 
     """Why this vote is not taken; "" if it is. Its signature is judged elsewhere."""
     if vote.request != digest(request):
         return "it is about another plan than the one that waits here"
-    if now >= request.expires:
-        return f"the request expired at {request.expires:%Y-%m-%d %H:%M:%S} UTC"
+    if why := _mistimed(request, vote, now):
+        return why
     if vote.approver == request.requester.name:
         return f"{vote.approver} has asked for it, and nobody approves what they have asked for"
     if not any(vote.approver in people for people in places(request, now).values()):
         return f"{vote.approver} is not among the approvers that are asked now"
     if so_far.state is not State.WAITING:
         return f"it is {so_far.state} already"
+    return ""
+
+
+def _mistimed(request: ApprovalRequest, vote: Vote, now: datetime) -> str:
+    """A vote's own time is what tells a cloned key (`rules.counters`), so it can't be any time."""
+    if now >= request.expires:
+        return f"the request expired at {request.expires:%Y-%m-%d %H:%M:%S} UTC"
+    if not request.asked_at - SKEW <= vote.at <= now + SKEW:
+        return (
+            f"it says that it was signed at {vote.at:%Y-%m-%d %H:%M:%S} UTC, not between the asking and now"
+        )
     return ""
 
 

@@ -7,6 +7,7 @@ standing here: the gate (`activities.approving`) recomputes the digest and verif
 from datetime import datetime
 from typing import Protocol
 
+from rules.counters import Counted
 from schemas.approvals import ApprovalRequest, Cast, OperationId, Tally, Vote
 from schemas.contract import Contract
 from schemas.principals import Sha256
@@ -35,10 +36,13 @@ class Approvals(Protocol):
     def casts(self, digest: str) -> tuple[Cast, ...]:
         """In the order in which they were taken."""
 
-    def cast(self, request: ApprovalRequest, vote: Vote, now: datetime, counter: int | None = None) -> Tally:
+    def cast(
+        self, request: ApprovalRequest, vote: Vote, now: datetime, counted: Counted | None = None
+    ) -> Tally:
         """Take a vote whose signature was verified, and count; the same vote again: no effect.
 
-        `counter`: what a FIDO2 key says how often it has signed. Raises `VoteRefused` for one that can't count.
+        `counted`: of a FIDO2 key, how often it has signed. Raises `VoteRefused` for one that can't count, or that
+        seems to be a clone's.
         """
 
     def count(self, request: ApprovalRequest, now: datetime) -> Tally:

@@ -4,10 +4,12 @@ Nothing here is believed for standing here: who reads a version holds it against
 with the digest in the settings (`activities.policies`).
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pydantic import PositiveInt
 
+from rules.counters import Counted
 from schemas.contract import Contract
 from schemas.evidence import Entry
 from schemas.policies import Signature
@@ -29,10 +31,11 @@ class PolicyRecords(Protocol):
     def versions(self) -> tuple[Installed, ...]:
         """Every version, the oldest first."""
 
-    def install(self, installed: Installed, entry: Entry) -> bool:
-        """Add a version and its evidence in one transaction; whether this call did.
+    def install(self, installed: Installed, entry: Entry, counts: Sequence[Counted] = ()) -> bool:
+        """Add a version, its evidence and its keys' counts in one transaction; whether this call did.
 
-        Again with the same bytes: no effect. Raises `PolicyRefused` if there are other bytes under its number.
+        Again with the same bytes: no effect. Raises `PolicyRefused` if there are other bytes under its number, or if
+        a key that has signed seems to be a clone.
         """
 
     def use(self, nonce: str, by: str) -> bool:

@@ -11,14 +11,15 @@ Every `Authenticator` promises:
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clients.signers import Proof
 from schemas.policies import Policy
 from schemas.principals import Principal
 from schemas.signing_keys import SigningKey
 
 
 class Verifier(Protocol):
-    def __call__(self, key: SigningKey, message: bytes, signature: str) -> bool:
-        """Whether `signature` (base64) is one by `key` over `message`; never raises for what was signed badly."""
+    def __call__(self, key: SigningKey, message: bytes, signature: str) -> Proof | None:
+        """None unless `signature` (base64) is one by `key` over `message`; never raises for what was signed badly."""
 
 
 @dataclass(frozen=True)

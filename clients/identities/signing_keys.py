@@ -6,12 +6,13 @@ keeps one from being taken for the other is the prefix of the statement that is 
 
 from typing import Final
 
+from clients.signers import Proof
 from clients.signers.verifying import SignatureVerifier
 from schemas.signing_keys import SigningKey
 
 _VERIFIER: Final = SignatureVerifier()
 
 
-def verify(key: SigningKey, message: bytes, signature: str) -> bool:
+def verify(key: SigningKey, message: bytes, signature: str) -> Proof | None:
     """As `clients.identities.Verifier`."""
-    return _VERIFIER.proof(key, message, signature) is not None
+    return _VERIFIER.proof(key, message, signature)

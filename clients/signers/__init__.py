@@ -4,8 +4,12 @@ A signer's private key stays where it is: in a file that only its owner reads, i
 signs is a statement with a prefix of its own (`rules.approvals.statement`), never bytes that somebody else chose.
 """
 
+import hashlib
+from datetime import datetime
 from typing import Protocol
 
+from rules.counters import Counted
+from rules.requests import fingerprint_of
 from schemas.contract import Contract
 from schemas.signing_keys import SigningKey
 
@@ -26,6 +30,13 @@ class Proof(Contract):
 
     counter: int | None = None
     """How often a FIDO2 key has signed, by its own count; None for other keys, 0 for one that does not count."""
+
+
+def counted(key: SigningKey, statement: bytes, proof: Proof, at: datetime | None) -> Counted | None:
+    """The signature's count, to be kept; None of a key that is no FIDO2 key. `at`: as `statement` has it."""
+    if proof.counter is None:
+        return None
+    return Counted(fingerprint_of(key), proof.counter, hashlib.sha256(statement).hexdigest(), at)
 
 
 class Verifier(Protocol):

@@ -14,12 +14,14 @@ from sqlalchemy import Connection, Engine, select
 
 from rules import approvals as rules
 from rules import canonical
+from rules.counters import Counted
 from rules.points import reached
 from schemas.approvals import ApprovalRequest, Cast, State, Tally, Vote
 from schemas.errors import EvidenceUnavailable, VoteRefused
 from schemas.evidence import Entry, Event, Kind
 from store import Context
 from store.approvals import Use
+from store.sql import counters
 from store.sql.engine import reading, writing
 from store.sql.models import approval_requests, approval_uses, approval_votes
 from store.sql.rows import alone, insert_evidence, insert_once
@@ -62,7 +64,9 @@ class SqlApprovals:
         with reading(self._engine, EvidenceUnavailable) as connection:
             return _casts(connection, digest)
 
-    def cast(self, request: ApprovalRequest, vote: Vote, now: datetime, counter: int | None = None) -> Tally:
+    def cast(
+        self, request: ApprovalRequest, vote: Vote, now: datetime, counted: Counted | None = None
+    ) -> Tally:
         with self._alone(vote.request) as connection:
             so_far = _casts(connection, vote.request)
             tally = rules.tally(request, so_far, now)
@@ -70,18 +74,22 @@ class SqlApprovals:
                 return tally
             if why := rules.refusal(request, tally, vote, now):
                 raise VoteRefused(f"The vote of {vote.approver} was not taken: {why}.")
+            if counted is not None and (why := counters.take(connection, counted)):
+                raise VoteRefused(
+                    f"The vote of {vote.approver} was not taken: its key may have been cloned, for {why}."
+                )
             taken = Cast(number=len(so_far) + 1, vote=vote, received=now)
             row = {"digest": vote.request, "number": taken.number, "received": now.isoformat()}
             insert_once(connection, approval_votes, {**row, "vote": vote.model_dump_json()})
-            facts: Facts = {"vote": vote.model_dump(mode="json"), "counter": counter}
+            facts: Facts = {"vote": vote.model_dump(mode="json"), "counter": counted and counted.counter}
             step = f"voted/{vote.approver}/{vote.verdict}"
             self._record(
                 connection, request, vote.request, Event.APPROVAL_VOTED, facts, who=vote.approver, step=step
             )
-            counted = rules.tally(request, (*so_far, taken), now)
-            self._decided(connection, request, vote.request, counted)
+            after = rules.tally(request, (*so_far, taken), now)
+            self._decided(connection, request, vote.request, after)
         reached("approval.stored")
-        return counted
+        return after
 
     def count(self, request: ApprovalRequest, now: datetime) -> Tally:
         digest = rules.digest(request)

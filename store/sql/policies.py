@@ -1,14 +1,17 @@
 """Policy versions and used requests on SQL: see `store.policies.PolicyRecords` for the promises."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
 
+from rules.counters import Counted
 from schemas.errors import EvidenceUnavailable, PolicyRefused
 from schemas.evidence import Entry
 from schemas.policies import Signature
 from store.policies import Installed
+from store.sql import counters
 from store.sql.engine import reading, writing
 from store.sql.models import policies, requests
 from store.sql.rows import insert_evidence, insert_once
@@ -33,7 +36,7 @@ class SqlPolicies:
             for row in rows
         )
 
-    def install(self, installed: Installed, entry: Entry) -> bool:
+    def install(self, installed: Installed, entry: Entry, counts: Sequence[Counted] = ()) -> bool:
         row = {
             "version": installed.version,
             "sha256": installed.sha256,
@@ -42,6 +45,9 @@ class SqlPolicies:
         }
         with writing(self._engine) as connection:
             if insert_once(connection, policies, row):
+                for one in counts:
+                    if why := counters.take(connection, one):
+                        raise PolicyRefused(f"The key {one.key} may have been cloned: {why}.")
                 return insert_evidence(connection, entry)
             there = select(policies.c.sha256).where(policies.c.version == installed.version)
             if connection.execute(there).scalar() != installed.sha256:

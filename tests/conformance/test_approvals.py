@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from rules.approvals import digest
+from rules.counters import Counted
 from schemas.approvals import ApprovalRequest, State, Verdict, Vote
 from schemas.errors import VoteRefused
 from store import Context
@@ -93,7 +94,7 @@ def test_votes_are_numbered_in_the_order_in_which_they_came(
     approvals: Approvals, engine: Engine, asked: ApprovalRequest
 ) -> None:
     yes = vote(asked, "anna"), vote(asked, "ben")
-    assert approvals.cast(asked, yes[0], SOON, 7).state is State.WAITING
+    assert approvals.cast(asked, yes[0], SOON, Counted("anna", 7, "a" * 64, yes[0].at)).state is State.WAITING
     assert approvals.cast(asked, yes[1], SOON).state is State.GRANTED
     assert [(one.number, one.vote, one.received) for one in approvals.casts(digest(asked))] == [
         (1, yes[0], SOON),
@@ -104,6 +105,19 @@ def test_votes_are_numbered_in_the_order_in_which_they_came(
     assert (first["who"], first["facts"]["counter"]) == ("anna", 7)
     assert first["facts"]["vote"]["signature"] == yes[0].signature
     assert granted["facts"]["approved_by"] == ["anna", "ben"]
+
+
+def test_a_key_that_seems_to_be_cloned_is_not_counted(
+    approvals: Approvals, engine: Engine, asked: ApprovalRequest
+) -> None:
+    annas, bens = vote(asked, "anna"), vote(asked, "ben")
+    approvals.cast(asked, annas, SOON, Counted("one-key", 7, "a" * 64, annas.at))
+    with pytest.raises(VoteRefused, match="may have been cloned"):
+        approvals.cast(asked, bens, SOON, Counted("one-key", 7, "b" * 64, bens.at))
+    assert len(approvals.casts(digest(asked))) == 1
+    assert events(engine) == ["requested", "voted"]
+    # What was refused has left no count, and another key has counts of its own.
+    assert approvals.cast(asked, bens, SOON, Counted("another", 7, "b" * 64, bens.at)).state is State.GRANTED
 
 
 def test_the_same_vote_again_has_no_effect(

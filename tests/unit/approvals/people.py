@@ -9,6 +9,7 @@ from clients.signers.file import FileSigner
 from rules.approvals import statement
 from schemas.approvals import Verdict, Vote
 from schemas.policies import ApprovalRule, Grant, Policy, PrincipalEntry, Role
+from tests.servers.fido2_key import SoftwareKey
 from tests.unit.policies.people import fido2_signer, pem
 from tests.unit.policies.people import policy as policy_with
 
@@ -26,8 +27,9 @@ class InMemory:
         return self._value
 
 
+ANNAS_KEY: Final = SoftwareKey()
 SIGNERS: Final[dict[str, Signer]] = {
-    "anna": fido2_signer("anna"),
+    "anna": fido2_signer("anna", ANNAS_KEY),
     **{name: FileSigner(f"{name}-1", "env:KEY", InMemory(key)) for name, key in PEMS.items()},
 }
 
@@ -47,7 +49,9 @@ def policy(*asks: ApprovalRule) -> Policy:
     )
 
 
-def vote(request: str, name: str, verdict: Verdict = Verdict.APPROVE, by: str = "") -> Vote:
+def vote(
+    request: str, name: str, verdict: Verdict = Verdict.APPROVE, by: str = "", *, at: datetime | None = None
+) -> Vote:
     """Signed by `by`, who is `name` themselves unless the test says otherwise."""
     signer = SIGNERS[by or name]
     unsigned = Vote(
@@ -55,7 +59,7 @@ def vote(request: str, name: str, verdict: Verdict = Verdict.APPROVE, by: str = 
         verdict=verdict,
         approver=name,
         key_id=signer.key.id,
-        at=datetime.now(UTC),
+        at=at or datetime.now(UTC),
         signature="AA==",
     )
     signature = base64.b64encode(signer.sign(statement(unsigned))).decode()

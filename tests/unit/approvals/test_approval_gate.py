@@ -30,7 +30,7 @@ from store.sql.journal import SqlJournal
 from store.sql.migrations import migrate
 from store.sql.policies import SqlPolicies
 from tests.unit.approvals.making import rule
-from tests.unit.approvals.people import policy, vote
+from tests.unit.approvals.people import ANNAS_KEY, policy, vote
 from tests.unit.policies.test_chain import BOTH, put, signed, written
 from tests.unit.policies.test_chain import digest as sha256
 
@@ -197,6 +197,17 @@ def test_a_vote_whose_words_were_changed_is_not_taken(house: Callable[..., House
         here.cast(operation, turned)
 
 
+def test_a_vote_by_a_clone_of_a_fido2_key_is_not_taken(house: Callable[..., House]) -> None:
+    here = house()
+    one, other = here.open(), here.open("api")
+    here.approve(one, "anna")
+    ANNAS_KEY.counter -= 1  # a copy that was made before this vote counts from there
+    asked = here.ask(other)
+    with pytest.raises(VoteRefused, match="may have been cloned, for it has signed something else"):
+        here.cast(other, vote(asked.digest, "anna"))
+    assert here.cast(other, vote(asked.digest, "anna")).approved_by == ("anna",)
+
+
 def test_a_vote_for_another_run_is_not_taken(house: Callable[..., House]) -> None:
     here = house()
     one, other = here.open(), here.open("api")
@@ -259,7 +270,7 @@ def test_an_approval_that_has_expired_begins_nothing_and_is_asked_for_anew(
     )
     here.approvals.ask(past, instead_of=asked.digest)
     for name in ("anna", "ben"):
-        here.approvals.cast(past, vote(digest(past), name), past.asked_at)
+        here.approvals.cast(past, vote(digest(past), name, at=past.asked_at), past.asked_at)
     with pytest.raises(NotApproved, match="expired"):
         here.begin(operation)
     assert here.ask(operation).digest not in {asked.digest, digest(past)}
