@@ -5,26 +5,23 @@ No browser's page may call it: every Origin is refused.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from api import openapi
 from api.authentication import Door
 from api.guard import Guard
-from api.problems import Refused, problem
+from api.health import Ready, add_health
+from api.problems import answer_errors
 from api.runs import RunRoutes, Runs
 from rules.inputs import named
 from schemas.catalogue import WORKFLOW_TYPES
-from schemas.errors import RedoubtError
 from schemas.policies import Decision
 from schemas.principals import Act
-
-Ready = Callable[[], Awaitable[dict[str, str]]]
 
 
 def create_app(door: Door, runs: Runs, ready: Ready) -> Guard:
@@ -55,10 +52,9 @@ def create_app(door: Door, runs: Runs, ready: Ready) -> Guard:
     add("GET", "/v1/runs/{workflow_id:path}", routes.status, openapi.STATUS)
     add("GET", "/v1/types", types.listed, openapi.TYPES)
     add("GET", "/v1/types/{type}/schema", types.schema, openapi.SCHEMA)
-    app.add_api_route("/livez", _livez, methods=["GET"], response_model=None)
-    app.add_api_route("/readyz", _readyz(ready), methods=["GET"], response_model=None)
-    for kind in (Refused, RedoubtError, HTTPException, Exception):
-        app.add_exception_handler(kind, _on_error)
+    add_health(app, ready)
+    answer_errors(app)
+    app.openapi = partial(openapi.described, app)  # type: ignore[method-assign]  # FastAPI's own way to do it
     return Guard(app, ())
 
 
@@ -86,21 +82,3 @@ class _TypeRoutes:
         caller = await self._door.caller(request, Act.READ)
         decision = Decision(yes=True, why="the policy names them")
         await self._door.settle(request, caller, Act.READ, "types", decision)
-
-
-async def _livez() -> Response:
-    return JSONResponse({"alive": True})
-
-
-def _readyz(ready: Ready) -> Callable[[], Awaitable[Response]]:
-    async def readyz() -> Response:
-        checks = await ready()
-        passed = all(outcome == "ok" for outcome in checks.values())
-        status = HTTPStatus.OK if passed else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"ready": passed, "checks": checks}, status)
-
-    return readyz
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    return problem(error, request.state.correlation_id)

@@ -14,7 +14,7 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -22,16 +22,16 @@ from typing import Final
 import structlog
 from fastapi import FastAPI, Request
 from google.protobuf import json_format
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import PayloadCodec
 
 from api.bodies import read_json
 from api.guard import Guard, preflight_answer
-from api.problems import Refused, problem
+from api.health import Ready, add_health
+from api.problems import Refused, answer_errors
 from rules.points import reached
-from schemas.errors import InvalidReference, RedoubtError
+from schemas.errors import InvalidReference
 from schemas.evidence import Entry, Event, Kind
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -42,8 +42,6 @@ _UNGUESSABLE: Final = re.compile(rb"[A-Za-z0-9_-]{32,}")
 
 _log = structlog.get_logger("api.codec_server")
 
-Ready = Callable[[], Awaitable[dict[str, str]]]
-"""Each check's name, with `ok` or the code of what failed."""
 Record = Callable[[Entry], None]
 """`Journal.note`."""
 
@@ -94,10 +92,8 @@ def create_app(
         app.add_api_route(f"{prefix}/encode", desk.encode, methods=["POST"])
         app.add_api_route(f"{prefix}/decode", desk.decode, methods=["POST"])
         app.add_api_route(f"{prefix}/{{verb}}", desk.preflight, methods=["OPTIONS"])
-    app.add_api_route("/livez", _livez, methods=["GET"])
-    app.add_api_route("/readyz", _readyz(ready), methods=["GET"])
-    for kind in (Refused, RedoubtError, HTTPException, Exception):
-        app.add_exception_handler(kind, _on_error)
+    add_health(app, ready)
+    answer_errors(app)
     return Guard(app, allowed_origins)
 
 
@@ -186,21 +182,3 @@ def _notes(payloads: Sequence[Payload], how: str, request: Request) -> list[Entr
         )
         for number, page in enumerate(pages, start=1)
     ]
-
-
-async def _livez() -> Response:
-    return JSONResponse({"alive": True})
-
-
-def _readyz(ready: Ready) -> Callable[[], Awaitable[Response]]:
-    async def readyz() -> Response:
-        checks = await ready()
-        passed = all(outcome == "ok" for outcome in checks.values())
-        status = HTTPStatus.OK if passed else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"ready": passed, "checks": checks}, status)
-
-    return readyz
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    return problem(error, request.state.correlation_id)

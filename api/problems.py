@@ -10,8 +10,11 @@ from http import HTTPStatus
 from typing import Final
 
 import structlog
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from schemas.errors import Category, Internal, RedoubtError
 
@@ -43,6 +46,26 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Let the application answer whatever is raised with problem details."""
+    for kind in (Refused, RedoubtError, HTTPException, Exception):
+        app.add_exception_handler(kind, _on_error)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    answer = problem(error, request.state.correlation_id)
+    if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """Of every route to this path: the exception has those of one."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in matching for method in route.methods or ()}
 
 
 def problem(error: Exception, correlation_id: str) -> JSONResponse:

@@ -38,6 +38,9 @@ UPDATES: Final[dict[str, type[Contract]]] = {
 }
 
 
+_FILTERS: Final = frozenset({"type", "phase", "subject", "running", "limit"})
+
+
 class Wanted(NamedTuple):
     """What a list is asked for; empty: any."""
 
@@ -126,6 +129,8 @@ def _named(workflow_id: str) -> tuple[WorkflowType, str]:
 
 def _wanted(request: Request) -> Wanted:
     asked = request.query_params
+    if not set(asked) <= _FILTERS:
+        raise InvalidInput(f"The filters are {', '.join(sorted(_FILTERS))}.")
     limit, running, kind = asked.get("limit", "50"), asked.get("running", "false"), asked.get("type", "")
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LISTED):  # noqa: PLR2004
         raise InvalidInput(f"limit is a number from 1 to {MAX_LISTED}.")
