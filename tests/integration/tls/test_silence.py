@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from activities.policies import Held
+from api import bodies
 from cli.dev.process import free_port
 from clients.challenges import Proof
 from clients.challenges.tls_alpn01 import PROTOCOL, TlsAlpnSolver
@@ -20,9 +22,10 @@ from rules.connections import Bounds
 from schemas.listeners import Listener
 from schemas.settings.tls import ListenerTls
 from tests.integration.tls.conftest import Site
-from tests.integration.tls.material import Client
+from tests.integration.tls.material import NAME, Client
 from tests.integration.workers.test_worker_process import until
 from tests.servers.listeners import http_listener
+from tests.unit.api.test_api import KEYS, POLICY, House
 from workers.health import HealthServer, Readiness
 
 SHORT = Bounds(wait_s=0.4, serve_s=0.4)
@@ -33,6 +36,19 @@ async def answers(scope: Any, _receive: Any, send: Any) -> None:
     body = b"x" * (64 << 20 if scope["path"] == "/long" else 2)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
+
+
+class Holding:
+    """/hold is answered when it is let go; anything else at once."""
+
+    def __init__(self) -> None:
+        self.held, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/hold":
+            self.held.set()
+            await self.let_go.wait()
+        await answers(scope, receive, send)
 
 
 Open = Callable[[ListenerTls | None, CollectorRegistry, Bounds], AbstractAsyncContextManager[int]]
@@ -132,6 +148,37 @@ async def test_a_good_client_is_served_among_many_silent_ones(
                 assert await served(port, client) == 200
         assert cut(registry, listener, "crowded-out") >= 90
         assert cut(registry, listener, "late") == 0
+
+
+@pytest.mark.parametrize("by_tls", [True, False], ids=["tls", "plain"])
+async def test_a_request_that_is_being_answered_makes_way_for_nobody(site: Site, by_tls: bool) -> None:
+    app, registry, patient = Holding(), CollectorRegistry(), Bounds(wait_s=600)
+    context = site.without.context() if by_tls else None
+    async with http_listener(app, Listener.API, site.tls() if by_tls else None, registry, patient) as port:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname=NAME if by_tls else None
+        )
+        writer.write(b"GET /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await app.held.wait()
+        async with silent(port, 5, patient.most // 5 + 10):
+            app.let_go.set()
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert cut(registry, Listener.API, "crowded-out") > 0
+
+
+async def test_a_body_that_does_not_come_is_refused_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "READ_TIMEOUT_S", 0.1)
+    house = House(Held(POLICY, "a" * 64))
+    head = f"POST /v1/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['olga'][0]}\r\n"
+    say = f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    async with (
+        http_listener(house.app, Listener.API, None, CollectorRegistry(), Bounds(wait_s=1)) as port,
+        silent(port, 1, 1, say.encode()) as (one,),
+    ):
+        head_of_answer, _, body = (await ended(one)).partition(b"\r\n\r\n")
+    assert head_of_answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(body)["correlation_id"]
 
 
 @pytest.mark.parametrize("listener", OPENED)

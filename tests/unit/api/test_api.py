@@ -84,7 +84,8 @@ class House:
         async def ready() -> dict[str, str]:
             return {"records": "EvidenceUnavailable" if self.records.away else "ok"}
 
-        transport = httpx.ASGITransport(create_app(door, self.runs, ready))
+        self.app = create_app(door, self.runs, ready)
+        transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://api")
 
     async def ask(self, method: str, path: str, who: str | None = None, **more: Any) -> httpx.Response:
