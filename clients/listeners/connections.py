@@ -16,6 +16,7 @@ from rules.connections import Bounds, Held, admitted, origin_of
 from schemas.listeners import Listener
 
 BOUNDS: Final = Bounds()
+_CLOSING_S: Final = 5.0
 _REASONS: Final = ("late", "crowded-out", "refused")
 
 _log = structlog.get_logger("clients.listeners")
@@ -83,12 +84,14 @@ class Connections:
             self._all_closed.set()
 
     async def close(self) -> None:
-        """Shut down whatever is open, and wait until its server has closed it."""
+        """Shut down whatever is open, and wait until its server has closed it, but not for ever."""
         for key in list(self._known):
             self._end(key)
-        while self._open:
-            self._all_closed.clear()
-            await self._all_closed.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_S):
+                while self._open:
+                    self._all_closed.clear()
+                    await self._all_closed.wait()
 
     def _turned(self, transport: asyncio.BaseTransport, within_s: float, *, waits: bool) -> None:
         under = transport.get_extra_info("socket")
