@@ -8,15 +8,16 @@ Invariants, in every order of calls and results:
   nothing about the dependency of now.
 - Probes whose results never come don't hold it half-open: after `open_s` a new turn of probes begins.
 
-Only an error that says that the dependency does not work counts as its failure. One that it gave as its answer (the
-CA refuses the names) shows that it works; any other says nothing about it.
+Only an error by which its port says that the dependency does not work counts as its failure. One that it gave as its
+answer (the CA refuses the names) shows that it works; any other says nothing about it: a name server that is behind,
+or a Vault that holds a key, is no failure of the CA or the host that it was needed for.
 """
 
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from schemas.breakers import Phase
-from schemas.errors import CaRateLimited, Category, DependencyOpen, ErrorType
+from schemas.errors import CaRateLimited, Category, DependencyOpen, RedoubtError
 from schemas.settings.dependencies import BreakerSettings
 
 PROBE_PAUSE_S = 5.0
@@ -78,10 +79,13 @@ def phase_at(state: State, now: float) -> Phase:
     return Phase.HALF_OPEN if over else state.phase
 
 
-def verdict_of(error: ErrorType) -> Verdict:
-    if error.category is not Category.DEPENDENCY or error.code in _SAYS_NOTHING:
+def verdict_of(error: RedoubtError, away: type[RedoubtError]) -> Verdict:
+    """`away`: what the dependency's port raises where it does not work."""
+    if error.type.category is not Category.DEPENDENCY or error.code in _SAYS_NOTHING:
         return Verdict.NOTHING
-    return Verdict.FAILED if error.retryable else Verdict.WORKED
+    if not error.type.retryable:
+        return Verdict.WORKED
+    return Verdict.FAILED if isinstance(error, away) else Verdict.NOTHING
 
 
 def _failed(state: State, now: float, given: BreakerSettings) -> State:

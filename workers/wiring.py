@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from rules import dependencies
-from schemas.errors import InvalidSettings, UnknownSubject
+from schemas.errors import (
+    CaUnavailable,
+    DependencyUnavailable,
+    InvalidSettings,
+    KeyStoreUnavailable,
+    RedoubtError,
+    TargetUnreachable,
+    UnknownSubject,
+)
 from schemas.settings import Settings
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer, ManualIssuer, VaultPkiIssuer
 from schemas.settings.key_stores import Pkcs11Store
@@ -83,11 +91,11 @@ class Wiring:
 
         return Breakers(self.settings.breakers)
 
-    def _guarded(self, dependency: str, inner: T, *free: str) -> T:
-        """Behind the dependency's breaker; the methods in `free` ask nobody, or must not wait."""
+    def _guarded(self, dependency: str, inner: T, away: type[RedoubtError], *free: str) -> T:
+        """Behind the dependency's breaker: `away` counts; the methods in `free` ask nobody, or must not wait."""
         from clients.breakers.guarding import guarded
 
-        return guarded(inner, self.breakers().of(dependency), free=frozenset(free))
+        return guarded(inner, self.breakers().of(dependency), away, free=frozenset(free))
 
     def key_store(self, name: str) -> "KeyStore":
         return self._once.get(("key store", name), lambda: self._key_store(name))
@@ -99,7 +107,7 @@ class Wiring:
         from clients.keystores.pkcs11 import Pkcs11KeyStore
 
         store = Pkcs11KeyStore(name, given.module, given.token, lambda: self.secrets().resolve(given.pin))
-        return self._guarded(dependencies.of_token(given), store, "check", "uri")
+        return self._guarded(dependencies.of_token(given), store, KeyStoreUnavailable, "check", "uri")
 
     def _software_store(self, name: str) -> "SoftwareKeyStore":
         from clients.keystores.software import SoftwareKeyStore
@@ -123,7 +131,7 @@ class Wiring:
             return issuer
         # A rehearsal is held at another CA, and says nothing of this one.
         free = ("trust_anchors", "renewal_info", "can_rehearse", "rehearse")
-        return self._guarded(dependency, issuer, *free)
+        return self._guarded(dependency, issuer, CaUnavailable, *free)
 
     def _issuer(self, name: str) -> "Issuer":
         given = _named(self.settings.issuers, name, "issuer")
@@ -163,7 +171,10 @@ class Wiring:
         from clients.dns.resolver import DnsResolver
 
         return self._once.get(
-            "resolver", lambda: self._guarded(dependencies.DNS, DnsResolver(self.settings.resolver))
+            "resolver",
+            lambda: self._guarded(
+                dependencies.DNS, DnsResolver(self.settings.resolver), DependencyUnavailable
+            ),
         )
 
     def egress(self) -> "Egress":
@@ -195,7 +206,7 @@ class Wiring:
         def made() -> "Target":
             # Putting back must not wait for a breaker: it is tried however often going forward has failed.
             dependency = dependencies.of_target(given)
-            return self._guarded(dependency, client(given, self.secrets()), "switch_back")
+            return self._guarded(dependency, client(given, self.secrets()), TargetUnreachable, "switch_back")
 
         return self._once.get(("target", given), made)
 

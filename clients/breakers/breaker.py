@@ -43,9 +43,10 @@ class Breaker:
         self._refused = 0
         self._calls = threading.local()
 
-    def call(self, do: Callable[[], T]) -> T:
+    def call(self, do: Callable[[], T], away: type[RedoubtError] = RedoubtError) -> T:
         """What `do` returns or raises; raises `DependencyOpen` instead of doing it while the breaker is open.
 
+        `away` is the error that counts as a failure of this dependency, with its special cases.
         A call within a call is part of it: a Vault that issues may be asked for a secret meanwhile.
         """
         if getattr(self._calls, "inside", False):
@@ -56,7 +57,7 @@ class Breaker:
             result = do()
             verdict = Verdict.WORKED
         except RedoubtError as error:
-            verdict = verdict_of(error.type)
+            verdict = verdict_of(error, away)
             raise
         finally:
             self._calls.inside = False

@@ -10,7 +10,14 @@ from clients.breakers.breaker import Breaker, Breakers
 from clients.breakers.guarding import GuardedSecrets, guarded
 from clients.temporal.failures import application_error
 from schemas.breakers import Phase
-from schemas.errors import CaRefused, CaUnavailable, DependencyOpen, DependencyUnavailable, RedoubtError
+from schemas.errors import (
+    CaRefused,
+    CaUnavailable,
+    ChallengeNotVisible,
+    DependencyOpen,
+    DependencyUnavailable,
+    RedoubtError,
+)
 from schemas.settings.dependencies import BreakerSettings
 
 
@@ -70,7 +77,7 @@ def test_after_five_failures_nothing_reaches_the_dependency_until_probes_have_wo
     breakers: Breakers, clock: Clock
 ) -> None:
     port = Port()
-    guard = guarded(port, breakers.of("issuer/one"))
+    guard = guarded(port, breakers.of("issuer/one"), RedoubtError)
     fail(port, guard, CaUnavailable("down"), 5)
     clock.now = 18.0
     with pytest.raises(DependencyOpen) as refused:
@@ -95,7 +102,7 @@ def test_a_refusal_leaves_the_worker_as_a_retry_after_the_time_that_is_left() ->
 
 def test_an_answer_between_failures_keeps_it_closed(breakers: Breakers) -> None:
     port = Port()
-    guard = guarded(port, breakers.of("issuer/one"))
+    guard = guarded(port, breakers.of("issuer/one"), RedoubtError)
     for _ in range(3):
         fail(port, guard, CaUnavailable("down"), 4)
         fail(port, guard, CaRefused("these names: no"), 1)
@@ -104,7 +111,7 @@ def test_an_answer_between_failures_keeps_it_closed(breakers: Breakers) -> None:
 
 def test_an_unknown_exception_says_nothing_and_frees_its_probe(breakers: Breakers, clock: Clock) -> None:
     port = Port()
-    guard = guarded(port, breakers.of("issuer/one"))
+    guard = guarded(port, breakers.of("issuer/one"), RedoubtError)
     fail(port, guard, CaUnavailable("down"), 5)
     clock.now, port.error = 60.0, None
     for _ in range(10):
@@ -115,7 +122,7 @@ def test_an_unknown_exception_says_nothing_and_frees_its_probe(breakers: Breaker
 
 def test_what_must_not_wait_is_never_refused_and_the_rest_is_the_port_itself(breakers: Breakers) -> None:
     port = Port()
-    guard = guarded(port, breakers.of("target/one"), free=frozenset({"put_back"}))
+    guard = guarded(port, breakers.of("target/one"), RedoubtError, free=frozenset({"put_back"}))
     fail(port, guard, DependencyUnavailable("down"), 5)
     port.error = None
     with pytest.raises(DependencyOpen):
@@ -130,11 +137,11 @@ def test_what_must_not_wait_is_never_refused_and_the_rest_is_the_port_itself(bre
 
 def test_each_dependency_has_one_of_its_own(breakers: Breakers) -> None:
     port = Port()
-    fail(port, guarded(port, breakers.of("issuer/one")), CaUnavailable("down"), 5)
+    fail(port, guarded(port, breakers.of("issuer/one"), RedoubtError), CaUnavailable("down"), 5)
     port.error = None
-    assert guarded(port, breakers.of("issuer/two")).act("x") == "x"
+    assert guarded(port, breakers.of("issuer/two"), RedoubtError).act("x") == "x"
     with pytest.raises(DependencyOpen):
-        guarded(Port(), breakers.of("issuer/one")).act("x")
+        guarded(Port(), breakers.of("issuer/one"), RedoubtError).act("x")
     assert [one.name for one in breakers.standings()] == ["issuer/one", "issuer/two"]
 
 
@@ -222,3 +229,14 @@ def test_a_call_within_a_call_is_part_of_it(clock: Clock) -> None:
     for _ in range(2):
         assert breaker.call(lambda: breaker.call(lambda: "well")) == "well"
     assert breaker.standing().phase is Phase.CLOSED
+
+
+def test_a_failure_of_something_else_on_the_way_is_none_of_this_dependency(breakers: Breakers) -> None:
+    """A name server that is behind while the CA waits for it; a Vault that holds the host's key."""
+    port = Port()
+    guard = guarded(port, breakers.of("ca/one"), CaUnavailable)
+    for error in (ChallengeNotVisible("behind"), DependencyUnavailable("the DNS did not answer")):
+        fail(port, guard, error, 9)
+    assert breakers.of("ca/one").standing().phase is Phase.CLOSED
+    fail(port, guard, CaUnavailable("down"), 5)
+    assert breakers.of("ca/one").standing().phase is Phase.OPEN

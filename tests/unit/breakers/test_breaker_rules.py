@@ -5,8 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from rules.breakers import PROBE_PAUSE_S, State, Verdict, asked, ended, phase_at, verdict_of
+from schemas import errors
 from schemas.breakers import Phase
-from schemas.errors import CATALOGUE, Category
+from schemas.errors import (
+    CATALOGUE,
+    Category,
+    CaUnavailable,
+    KeyStoreUnavailable,
+    RedoubtError,
+    TargetUnreachable,
+)
 from schemas.settings.dependencies import BreakerSettings
 
 DEFAULT = BreakerSettings()
@@ -109,28 +117,36 @@ def test_what_is_shown_as_open_refuses() -> None:
     assert phase_at(State(), 100.0) is Phase.CLOSED
 
 
+def raised(code: str) -> RedoubtError:
+    kind: type[RedoubtError] = getattr(errors, code)
+    return kind("what happened")
+
+
 @pytest.mark.parametrize(
-    ("code", "verdict"),
+    ("code", "away", "verdict"),
     [
-        ("CaUnavailable", Verdict.FAILED),
-        ("TargetUnreachable", Verdict.FAILED),
-        ("KeyStoreUnavailable", Verdict.FAILED),
-        ("CaRefused", Verdict.WORKED),
-        ("OrderInvalid", Verdict.WORKED),
-        ("DependencyOpen", Verdict.NOTHING),
-        ("CaRateLimited", Verdict.NOTHING),
-        ("CertificateRejected", Verdict.NOTHING),
-        ("InvalidReference", Verdict.NOTHING),
-        ("PinRejected", Verdict.NOTHING),
-        ("Internal", Verdict.NOTHING),
+        ("CaUnavailable", CaUnavailable, Verdict.FAILED),
+        ("TargetUnreachable", TargetUnreachable, Verdict.FAILED),
+        ("KeyStoreUnavailable", KeyStoreUnavailable, Verdict.FAILED),
+        ("ChallengeNotVisible", CaUnavailable, Verdict.NOTHING),
+        ("DependencyUnavailable", CaUnavailable, Verdict.NOTHING),
+        ("DependencyUnavailable", TargetUnreachable, Verdict.NOTHING),
+        ("CaRefused", CaUnavailable, Verdict.WORKED),
+        ("OrderInvalid", CaUnavailable, Verdict.WORKED),
+        ("DependencyOpen", CaUnavailable, Verdict.NOTHING),
+        ("CaRateLimited", CaUnavailable, Verdict.NOTHING),
+        ("CertificateRejected", CaUnavailable, Verdict.NOTHING),
+        ("InvalidReference", CaUnavailable, Verdict.NOTHING),
+        ("PinRejected", KeyStoreUnavailable, Verdict.NOTHING),
+        ("Internal", RedoubtError, Verdict.NOTHING),
     ],
 )
-def test_what_an_error_says_of_the_dependency(code: str, verdict: Verdict) -> None:
-    assert verdict_of(CATALOGUE[code]) is verdict
+def test_what_an_error_says_of_the_dependency(code: str, away: type[RedoubtError], verdict: Verdict) -> None:
+    assert verdict_of(raised(code), away) is verdict
 
 
 def test_nothing_but_a_dependency_opens_a_breaker() -> None:
-    for error in CATALOGUE.values():
-        if verdict_of(error) is Verdict.FAILED:
+    for code, error in CATALOGUE.items():
+        if verdict_of(raised(code), RedoubtError) is Verdict.FAILED:
             assert error.category is Category.DEPENDENCY
             assert error.retryable
