@@ -3,7 +3,9 @@
 import asyncio
 from functools import partial
 
-from api.codec_server import Credentials, create_app
+from api.authentication import Door
+from api.codec_server import create_app
+from api.readers import PATH, TOKEN, Credentials, Principals, SharedSecrets
 from api.serve import serve
 from clients.telemetry import configure_logging
 from clients.tls import groups
@@ -25,10 +27,9 @@ def run(settings: Settings) -> None:
         wiring.check_schema()
         check_key_ring(wiring)
         given = settings.codec_server
-        credentials = Credentials(_secret(wiring, given.token), _secret(wiring, given.secret_path))
         readiness = Readiness({"records": partial(asyncio.to_thread, wiring.check_records)})
         app = create_app(
-            credentials, given.allowed_origins, wiring.codec(), wiring.journal().note, readiness.found
+            _readers(wiring), given.allowed_origins, wiring.codec(), wiring.journal().note, readiness.found
         )
         serve(
             app,
@@ -40,6 +41,19 @@ def run(settings: Settings) -> None:
         )
     finally:
         logs.stop()
+
+
+def _readers(wiring: Wiring) -> SharedSecrets | Principals:
+    given = wiring.settings.codec_server
+    credentials = Credentials(_secret(wiring, given.token), _secret(wiring, given.secret_path))
+    if wiring.settings.policy.root_sha256 is None:
+        return SharedSecrets(credentials)
+    policy, holders = (
+        wiring.policies().current,
+        {TOKEN: given.token_principal, PATH: given.secret_path_principal},
+    )
+    door = Door(policy, wiring.authority().authenticators(), wiring.journal().note)
+    return Principals(credentials, door, policy, holders)
 
 
 def _secret(wiring: Wiring, reference: str | None) -> bytes | None:

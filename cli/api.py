@@ -15,12 +15,9 @@ if TYPE_CHECKING:
     from api.guard import Guard
     from api.runs import Wanted
     from cli.cluster import Cluster
-    from clients.egress import Egress
-    from clients.identities import Authenticator
     from schemas.catalogue import WorkflowType
     from schemas.contract import Contract, WorkflowInput
     from schemas.principals import Act, Principal
-    from schemas.settings.api import OidcIssuerSettings
     from workers.wiring import Wiring
 
 app = typer.Typer(no_args_is_help=True, help="Serve the HTTP API, and make keys for it.")
@@ -79,7 +76,7 @@ def build(wiring: "Wiring") -> "Guard":
 
     wiring.check_schema()
     reference = _signing_key(wiring)
-    door = Door(wiring.policies().current, _authenticators(wiring), wiring.journal().note)
+    door = Door(wiring.policies().current, wiring.authority().authenticators(), wiring.journal().note)
     readiness = Readiness({"records": partial(asyncio.to_thread, wiring.check_records)})
     return create_app(door, ClusterRuns(Cluster(wiring.settings), reference), readiness.found)
 
@@ -106,26 +103,6 @@ def _signing_key(wiring: "Wiring") -> str:
             "The policy names no principal with `vouches_for` whose key is that of api.signing_key."
         )
     return reference
-
-
-def _authenticators(wiring: "Wiring") -> "list[Authenticator]":
-    from clients.egress.client import EgressClient  # noqa: PLC0415
-    from clients.identities.api_keys import ApiKeys  # noqa: PLC0415
-    from clients.identities.client_certificates import ClientCertificates  # noqa: PLC0415
-    from clients.identities.oidc import OidcTokens  # noqa: PLC0415
-
-    allow = wiring.settings.egress.allow
-    issuers = [
-        _issuer(given, EgressClient(allow, given.ca_file)) for given in wiring.settings.api.oidc.values()
-    ]
-    return [ApiKeys(), OidcTokens(issuers), ClientCertificates()]
-
-
-def _issuer(given: "OidcIssuerSettings", egress: "Egress") -> Any:
-    from clients.identities.key_sets import KeySet  # noqa: PLC0415
-    from clients.identities.oidc import Issuer  # noqa: PLC0415
-
-    return Issuer(given.issuer, given.audience, given.algorithms, KeySet(given.issuer, egress))
 
 
 class ClusterRuns:

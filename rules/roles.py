@@ -6,7 +6,7 @@
 - `unknown` has what is granted to `unknown`, and a person's grants are never those of `unknown`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -42,6 +42,15 @@ def allowed(policy: Policy, principal: Principal, act: Act, capability: str, sub
     return Decision(
         yes=False, why=f"{principal.name} has no role that may {act} {subject} of {capability}: {wanted} may"
     )
+
+
+def allowed_everywhere(
+    policy: Policy, principal: Principal, act: Act, capabilities: Collection[str]
+) -> Decision:
+    """For what does not say what it is about: only a grant over every subject gives it, in each of the capabilities."""
+    everything = policy.model_copy(update={"grants": tuple(one for one in policy.grants if one.scope == "*")})
+    decisions = [allowed(everything, principal, act, one, "everything") for one in sorted(capabilities)]
+    return next((one for one in decisions if not one.yes), decisions[0])
 
 
 def covers(grant: Grant, capability: str, subject: str) -> bool:

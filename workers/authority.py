@@ -9,6 +9,7 @@ from schemas.catalogue import WORKFLOW_TYPES
 from schemas.contract import WorkflowInput
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from schemas.settings import Settings
+from schemas.settings.api import OidcIssuerSettings
 from workers.once import Once
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from activities.authorizing import Gate
     from activities.policies import Policies
     from activities.room import Room
+    from clients.identities import Authenticator
+    from clients.identities.oidc import Issuer
     from clients.secrets import SecretSource
     from store import Journal
     from store.policies import PolicyRecords
@@ -69,6 +72,23 @@ class Authority:
 
         beginnings, journal = SqlBeginnings(self._engine()), self._journal()
         return self._once.get("room", lambda: Room(self.policies(), beginnings, journal, f"{SERVICE}limits"))
+
+    def authenticators(self) -> "list[Authenticator]":
+        """A token before the connection's certificate."""
+        from clients.identities.api_keys import ApiKeys
+        from clients.identities.client_certificates import ClientCertificates
+        from clients.identities.oidc import OidcTokens
+
+        issuers = [self._issuer(given) for given in self._settings.api.oidc.values()]
+        return [ApiKeys(), OidcTokens(issuers), ClientCertificates()]
+
+    def _issuer(self, given: OidcIssuerSettings) -> "Issuer":
+        from clients.egress.client import EgressClient
+        from clients.identities.key_sets import KeySet
+        from clients.identities.oidc import Issuer
+
+        egress = EgressClient(self._settings.egress.allow, given.ca_file)
+        return Issuer(given.issuer, given.audience, given.algorithms, KeySet(given.issuer, egress))
 
     def signed(self, workflow_type: str, given: WorkflowInput) -> SignedRequest | None:
         """By the workers' own key, for the service of the workflow type's capability; None without a key."""

@@ -30,6 +30,8 @@ POLICY = f"{FOLDER}/policy.yaml"
 APPROVERS = ("anna", "ben", "cleo")
 OPERATOR = "olga"
 ROBOT = "robot"
+WEB_UI = "web-ui"
+"""Whoever sits before the Web UI, which shows nobody: it may decode."""
 API_NAME = "api.example.com"
 API_ISSUER = "local"
 _ADMIN = "root"
@@ -78,6 +80,7 @@ def add(document: dict[str, Any], folder: Path, ports: Ports) -> None:
         "sign_with": f"file:{key_file(folder, OPERATOR)}",
         "service_key": f"file:{key_file(folder, 'service:certificates')}",
     }
+    document["codec_server"]["secret_path_principal"] = WEB_UI
     document["api"] = {
         "port": ports.api,
         "signing_key": f"file:{key_file(folder, 'service:api')}",
@@ -110,6 +113,7 @@ def _policy(keys: dict[str, dict[str, str]], robot: str) -> dict[str, Any]:
         "signing_keys": [{**nobodys, "kind": "fido2", "relying_party": "dev.redoubt.invalid"}]
     }
     principals[ROBOT] = {"client_certificates": [robot]}
+    principals[WEB_UI] = {}
     return {
         "installation": "dev",
         "version": 1,
@@ -123,6 +127,7 @@ def _policy(keys: dict[str, dict[str, str]], robot: str) -> dict[str, Any]:
             },
             {"role": "approver", "principals": list(APPROVERS), "capability": "certificates"},
             {"role": "viewer", "principals": ["unknown"]},
+            {"role": "auditor", "principals": [WEB_UI]},
         ],
         "approvals": [
             {

@@ -264,9 +264,10 @@ class Stack:
         self._redoubt_once("policy", "apply", str(file))
         # Before the workers know of its certificate: the first one is verified by this listener.
         self._api()
-        worker = self.part("worker certificates")
-        worker.stop()
-        worker.start()
+        for name in ("codec-server", "worker certificates"):
+            part = self.part(name)
+            part.stop()
+            part.start()
 
     def _api(self) -> None:
         self._ours("api", self.ports.api, "api", "run")

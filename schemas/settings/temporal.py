@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from schemas.contract import Contract
+from schemas.principals import PrincipalName
 from schemas.references import SecretRef
 from schemas.settings.names import Name, Path, Port
 from schemas.settings.tls import ListenerTls, is_loopback, refuse_plain
@@ -50,11 +51,20 @@ class CodecServerSettings(Contract):
     host: str = Field(default="127.0.0.1", description="Address that the codec server listens on.")
     port: Port = Field(default=8234, description="Its port.")
     token: SecretRef | None = Field(
-        default=None, description="Bearer token of its users, until API authentication exists (at scale)."
+        default=None,
+        description="A bearer token that its users share; with a policy they better show who they are.",
+    )
+    token_principal: PrincipalName | None = Field(
+        default=None,
+        description="With a policy: the principal whom that token shows; None: nobody, so it opens nothing.",
     )
     secret_path: SecretRef | None = Field(
         default=None,
         description="An unguessable path that stands for the token where the Web UI can send none (loopback only).",
+    )
+    secret_path_principal: PrincipalName | None = Field(
+        default=None,
+        description="With a policy: the principal whom the secret path shows; None: nobody, so it opens nothing.",
     )
     allowed_origins: tuple[str, ...] = Field(
         default=("http://127.0.0.1:8233", "http://localhost:8233"),

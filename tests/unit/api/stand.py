@@ -9,7 +9,8 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from api.codec_server import Credentials, create_app
+from api.codec_server import create_app
+from api.readers import Credentials, SharedSecrets
 from schemas.errors import EvidenceUnavailable
 from schemas.evidence import Entry
 
@@ -60,7 +61,7 @@ def app_for(records: Records, token: str | None = TOKEN, secret_path: str | None
         return {"records": "EvidenceUnavailable" if records.away else "ok"}
 
     given = [None if value is None else value.encode() for value in (token, secret_path)]
-    return create_app(Credentials(*given), (UI,), Reversing(), records.note, ready)
+    return create_app(SharedSecrets(Credentials(*given)), (UI,), Reversing(), records.note, ready)
 
 
 def body(*texts: str) -> dict[str, Any]:

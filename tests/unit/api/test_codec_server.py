@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.codec_server import MAX_BODY, Credentials
+from api.codec_server import MAX_BODY
+from api.readers import Credentials, SharedSecrets
 from schemas.errors import InvalidReference
 from schemas.evidence import Entry, Event, Kind
 from tests.unit.api.stand import BEARER, CANARY, SECRET_PATH, TOKEN, UI, Records, app_for, asks, body
@@ -220,6 +221,6 @@ def test_it_does_not_start_open_or_with_a_credential_that_could_be_guessed(
     token: bytes | None, secret_path: bytes | None
 ) -> None:
     with pytest.raises(InvalidReference) as refused:
-        Credentials(token, secret_path)
+        SharedSecrets(Credentials(token, secret_path))
     for value in (token, secret_path):
         assert not value or value.decode() not in str(refused.value)

@@ -51,7 +51,7 @@ def test_the_settings_take_the_policy_and_the_api(tmp_path: Path) -> None:
     assert not governed.is_governed(tmp_path)
     governed.write_policy(tmp_path)
     assert governed.is_governed(tmp_path)
-    document: dict[str, Any] = {"certificates": {}}
+    document: dict[str, Any] = {"certificates": {}, "codec_server": {}}
     governed.add(document, tmp_path, Ports())
     assert PolicySettings.model_validate(document["policy"]).sign_as == governed.OPERATOR
     tls = ApiSettings.model_validate(document["api"]).tls
