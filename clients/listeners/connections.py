@@ -17,6 +17,7 @@ from schemas.listeners import Listener
 
 BOUNDS: Final = Bounds()
 _CLOSING_S: Final = 5.0
+_TELL_S: Final = 60.0
 _REASONS: Final = ("late", "crowded-out", "refused")
 
 _log = structlog.get_logger("clients.listeners")
@@ -50,6 +51,7 @@ class Connections:
         """Also those that were cut, until their server has closed them."""
         self._all_closed = asyncio.Event()
         self._cut = cut
+        self._told = float("-inf")
         for reason in _REASONS:
             self._cut.labels(listener, reason)
 
@@ -59,7 +61,7 @@ class Connections:
         if admission.makes_way is not None:
             self._cut_off(admission.makes_way, "crowded-out")
         if not admission.yes:
-            self._cut.labels(self.listener, "refused").inc()
+            self._count("refused", origin)
             return False
         key, held = connection.fileno(), Held(origin, waits=True)
         self._known[key] = _Connection(connection, held, self._timer(key, self._bounds.wait_s))
@@ -107,8 +109,15 @@ class Connections:
 
     def _cut_off(self, key: int, reason: str) -> None:
         origin = self._end(key)
+        self._count(reason, origin)
+
+    def _count(self, reason: str, origin: str) -> None:
+        """A line a minute at most: who holds connections must not fill the log instead."""
         self._cut.labels(self.listener, reason).inc()
-        _log.info("a connection was cut", listener=self.listener.value, reason=reason, origin=origin)
+        now = asyncio.get_running_loop().time()
+        if now - self._told >= _TELL_S:
+            self._told = now
+            _log.warning("connections are cut", listener=self.listener.value, reason=reason, origin=origin)
 
     def _end(self, key: int) -> str:
         """It counts no more from here on, and its server sees it end as if the client had left."""
