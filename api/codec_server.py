@@ -8,10 +8,11 @@
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -49,7 +50,12 @@ def create_app(
     record: Record,
     ready: Ready,
 ) -> Guard:
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    @contextlib.asynccontextmanager
+    async def until_it_stops(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await readers.close()
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=until_it_stops)
     desk = _Desk(readers, codec, record)
     for prefix in ("", "/{secret_path}"):
         app.add_api_route(f"{prefix}/encode", desk.encode, methods=["POST"])

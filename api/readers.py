@@ -98,6 +98,9 @@ class SharedSecrets:
     async def may_decode(self, request: Request) -> Reader:
         return await self.known(request)
 
+    async def close(self) -> None:
+        """When the server stops; there is nothing to be recorded."""
+
 
 class Principals:
     """Readers of an installation with a policy."""
@@ -125,6 +128,10 @@ class Principals:
         if not decision.yes:
             await self._door.settle(request, caller, Act.DECODE, "payloads", decision)
         return _reader(request, how, caller)
+
+    async def close(self) -> None:
+        """When the server stops: refusals that were only counted are recorded."""
+        await self._door.close()
 
     async def _caller(self, request: Request) -> tuple[str, Caller]:
         path = request.path_params.get("secret_path")

@@ -19,14 +19,14 @@ from clients.policies.files import (
 )
 from clients.settings import load
 from clients.settings.reading import parse
+from rules.expectations import approvals, decided
 from rules.policies import digest, statement
 from rules.policy_changes import changes
 from rules.requests import fingerprint_of, key_of
-from rules.roles import allowed
 from schemas.errors import InvalidInput, NotAuthorized
 from schemas.evidence import Entry, Event, Kind
-from schemas.policies import Expected, Policy, Signature
-from schemas.principals import UNKNOWN, Principal, Shown
+from schemas.expectations import Expected
+from schemas.policies import Policy, Signature
 from store.policies import Installed
 from workers.wiring import Wiring
 
@@ -62,7 +62,7 @@ def compare(
     """Compare a policy's decisions with a table of what they must be; exit code 4 if one differs."""
     policy = policy_of(document_of(file), file)
     rows = [_row(policy, one) for one in _table(expected)]
-    table(rows, ("ok", "who", "act", "capability", "subject", "expected", "why"), output)
+    table(rows, ("ok", "who", "act", "capability", "subject", "expected", "approvals", "why"), output)
     wrong = sum(not row["ok"] for row in rows)
     if wrong:
         say(f"{wrong} of {len(rows)} decisions are not as expected.")
@@ -137,26 +137,26 @@ def _table(file: Path) -> tuple[Expected, ...]:
         raise InvalidInput(f"{unread[0]}.")
     try:
         return _EXPECTED.validate_python(read.data.get("decisions"))
-    except ValidationError:
-        raise InvalidInput(
-            f"{file} holds no list `decisions` of who, act, capability, subject, allowed (and hardware)."
-        ) from None
+    except ValidationError as refused:
+        error = refused.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(map(str, ("decisions", *error["loc"])))
+        raise InvalidInput(f"{file}: {where}: {error['msg'].removeprefix('Value error, ')}.") from None
 
 
 def _row(policy: Policy, one: Expected) -> dict[str, object]:
-    who = (
-        UNKNOWN
-        if one.who == UNKNOWN.name
-        else Principal(name=one.who, shown=Shown.SIGNING_KEY, hardware=one.hardware)
-    )
-    decision = allowed(policy, who, one.act, one.capability, one.subject)
+    decision, told = decided(policy, one), {}
+    ok = decision.yes is one.allowed
+    if one.approvals is not None:
+        asked = approvals(policy, one)
+        ok, told = ok and asked == one.approvals, {"approvals": asked}
     return {
-        "ok": decision.yes is one.allowed,
+        "ok": ok,
         "who": one.who,
         "act": one.act,
         "capability": one.capability,
         "subject": one.subject,
         "expected": one.allowed,
+        **told,
         "why": decision.why,
     }
 

@@ -25,7 +25,6 @@ from schemas.contract import Contract
 from schemas.limits import Limit
 from schemas.principals import (
     UNKNOWN_NAME,
-    Act,
     Base64,
     KeyId,
     Principal,
@@ -200,14 +199,3 @@ class Signature(Contract):
 
     key_id: KeyId
     signature: Base64
-
-
-class Expected(Contract):
-    """One row of the table that `redoubt policy test` runs."""
-
-    who: PrincipalName
-    act: Act
-    capability: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,30}$")]
-    subject: Annotated[str, Field(max_length=500)]
-    allowed: bool
-    hardware: bool = False

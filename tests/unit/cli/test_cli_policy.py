@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from datetime import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,8 +13,10 @@ from cli.checks import State, checked
 from cli.checks_here import local_checks
 from cli.output import ExitCode
 from clients.settings import load
-from schemas.policies import Grant, Policy, PrincipalEntry, Role
+from schemas.limits import RateLimit
+from schemas.policies import Grant, Policy, PrincipalEntry, Role, Window
 from tests.servers.fido2_key import SoftwareKey, plug_in
+from tests.unit.approvals.making import rule
 from tests.unit.cli.conftest import Redoubt
 from tests.unit.policies.people import pem, policy
 from workers.wiring import Wiring
@@ -94,6 +98,49 @@ def test_expected_decisions_are_compared(folder: Path, redoubt: Redoubt) -> None
     said = redoubt("policy", "test", str(file), "--expect", str(expected))
     assert said.code == ExitCode.VERIFICATION
     assert "1 of 1 decisions" in said.err
+
+
+WINDOW = Window(capability="certificates", scope="www*", days=("friday",), begin=time(8), end=time(12))
+LIMIT = RateLimit(kind="rate", capability="certificates", most=1, within_s=3600)
+RENEWAL = {"workflow_type": "CertificateRenewal"}
+OTHER = {"workflow_type": "CertificateRenewal", "subject": "db", "ago_s": 60}
+
+
+@pytest.mark.parametrize(
+    ("more", "allowed"),
+    [
+        ({}, True),
+        ({**RENEWAL, "at": "2026-11-27T08:00:00Z"}, True),
+        ({**RENEWAL, "at": "2026-11-27T12:00:00Z"}, False),
+        ({**RENEWAL, "beside": [OTHER]}, False),
+        ({**RENEWAL, "beside": [{**OTHER, "ago_s": 3601}]}, True),
+        ({**RENEWAL, "approvals": 2}, True),
+    ],
+)
+def test_windows_limits_and_approvals_are_tested_too(
+    folder: Path, redoubt: Redoubt, more: dict[str, Any], *, allowed: bool
+) -> None:
+    file, expected = folder / "policy.yaml", folder / "expected.yaml"
+    approvers = Grant(role=Role.APPROVER, principals=("root", "deputy"))
+    two = rule(("root", "deputy"), needed=2)
+    put(file, policy(OPERATOR, approvers, windows=(WINDOW,), limits=(LIMIT,), approvals=(two,)))
+    row = {"who": "anna", "act": "start", "capability": "certificates", "subject": "www"}
+    for said, code in ((allowed, ExitCode.OK), (not allowed, ExitCode.VERIFICATION)):
+        expected.write_text(yaml.safe_dump({"decisions": [{**row, **more, "allowed": said}]}))
+        assert redoubt("policy", "test", str(file), "--expect", str(expected)).code == code
+    if "approvals" in more:
+        expected.write_text(yaml.safe_dump({"decisions": [{**row, **more, "approvals": 1, "allowed": True}]}))
+        assert redoubt("policy", "test", str(file), "--expect", str(expected)).code == ExitCode.VERIFICATION
+
+
+def test_a_row_that_can_not_be_read_is_named(folder: Path, redoubt: Redoubt) -> None:
+    file, expected = folder / "policy.yaml", folder / "expected.yaml"
+    put(file, policy())
+    row = {"who": "anna", "act": "start", "capability": "certificates", "subject": "www", "allowed": True}
+    expected.write_text(yaml.safe_dump({"decisions": [row, {**row, "workflow_type": "CertificatRenewal"}]}))
+    said = redoubt("policy", "test", str(file), "--expect", str(expected))
+    assert said.code == ExitCode.USAGE
+    assert "decisions.1: no such workflow type" in said.err
 
 
 def test_a_policy_from_its_first_version_to_the_second(
