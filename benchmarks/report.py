@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.figures import Benchmark, Measured, Part, missed
+from workflows.failures import words_of
 
 
 def result(
@@ -74,7 +75,8 @@ def table(parts: Sequence[Part], found: Mapping[str, Measured], failed: Mapping[
 
 
 def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """A run that failed says why only in its causes."""
+    return f"{type(error).__name__}: {words_of(error)}"
 
 
 def _alone(part: Part, figure: Any) -> Part:

@@ -5,6 +5,6 @@ from benchmarks.figures import Benchmark
 
 BENCHMARK = Benchmark(
     name="certificates",
-    parts=(issuance.COMPARED, visitors.PART, handshakes.PART, issuance.GROWTH),
+    parts=(issuance.COMPARED, visitors.PART, *handshakes.PARTS, *issuance.GROWTH),
     main="issuance",
 )

@@ -7,19 +7,21 @@ other, as `certbot renew` does. The loop is the `acme` library with 32 threads, 
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from benchmarks import processes
+from benchmarks.certificates import certbot
 from benchmarks.certificates.house import House, certificate_authority, house
+from benchmarks.certificates.stalls import IssuanceWatch, with_a_ca_that_issues
 from benchmarks.figures import Bar, Figure, Measured, Part, Say
 from benchmarks.samples import Samples
 from cli.demo.oracle import CaCounts
@@ -29,61 +31,65 @@ from schemas.certificates import CertificateSweepInput, CertificateSweepResult
 from schemas.errors import DependencyUnavailable
 
 RENEWALS: Final = 200
-CERTBOT: Final = 20
-"""One after the other, their rate does not depend on their number."""
 THREADS: Final = 32
 SIZES: Final = (10, 100, 1000)
 AT_ONCE: Final = 32
+_LOOK_S: Final = 0.1
 
 
 def compared(say: Say) -> Measured:
+    found, stalls = with_a_ca_that_issues(partial(_compared, say), say)
+    return replace(found, aside={**found.aside, "cas_that_stalled": stalls})
+
+
+def _compared(say: Say) -> Measured:
+    """Certbot comes last: it asks one question at a time, which stalls no CA, and takes minutes."""
     with (
         tempfile.TemporaryDirectory(prefix="redoubt-bench-") as made,
         certificate_authority(Path(made)) as ca,
     ):
         loop = RENEWALS / _acme_loop(ca)
         say(f"  the bare loop: {60 * loop:.0f} a minute")
-        certbot = CERTBOT / _certbot(ca, Path(made) / "certbot")
-        say(f"  certbot: {60 * certbot:.0f} a minute")
         with house(RENEWALS, ca, say) as ours:
             found = asyncio.run(_swept(ours, RENEWALS, say))
+        peer = RENEWALS / certbot.renewed(ca, Path(made) / "certbot", RENEWALS, partial(_said, ca))
+        say(f"  certbot: {60 * peer:.0f} a minute")
     rate = found.samples.per_second
     values = {
-        "ratio_certbot": round(rate / certbot, 2),
+        "ratio_certbot": round(rate / peer, 2),
         "ratio_acme_loop": round(rate / loop, 3),
         "events_per_certificate": found.values["events_per_certificate"],
     }
     aside = {
         "ours_per_minute": round(60 * rate, 1),
-        "certbot_per_minute": round(60 * certbot, 1),
+        "certbot_per_minute": round(60 * peer, 1),
         "acme_loop_per_minute": round(60 * loop, 1),
     }
     return Measured(values, found.samples, found.peak_rss_mib, aside)
 
 
-def growth(say: Say) -> Measured:
-    values: dict[str, float] = {}
-    samples, peak = Samples(), 0.0
-    for size in SIZES:
-        with (
-            tempfile.TemporaryDirectory(prefix="redoubt-bench-") as made,
-            certificate_authority(Path(made)) as ca,
-            house(size, ca, say) as ours,
-        ):
-            found = asyncio.run(_swept(ours, size, say))
-        values[f"per_minute_{size}"] = round(60 * found.samples.per_second, 1)
-        samples.add(found.samples)
-        peak = max(peak, found.peak_rss_mib)
-    return Measured(values, samples, peak)
+def growth(size: int, say: Say) -> Measured:
+    found, stalls = with_a_ca_that_issues(partial(_grown, size, say), say)
+    rate = {f"per_minute_{size}": round(60 * found.samples.per_second, 1)}
+    return Measured(rate, found.samples, found.peak_rss_mib, {**found.values, "cas_that_stalled": stalls})
+
+
+def _grown(size: int, say: Say) -> Measured:
+    with (
+        tempfile.TemporaryDirectory(prefix="redoubt-bench-") as made,
+        certificate_authority(Path(made)) as ca,
+        house(size, ca, say) as ours,
+    ):
+        return asyncio.run(_swept(ours, size, say))
 
 
 async def _swept(ours: House, count: int, say: Say) -> Measured:
     """Sweep until nothing is due; what the CA counts must be the number of certificates."""
-    client, before = await ours.client(), CaCounts.read(ours.ca.log)
+    client, before, watch = await ours.client(), CaCounts.read(ours.ca.log), IssuanceWatch(ours.ca.log)
     began = time.perf_counter()
     renewed: list[str] = []
     while len(renewed) < count:
-        result = await _sweep(client)
+        result = await _sweep(client, watch)
         if not result.renewed:
             raise DependencyUnavailable(f"A sweep renewed nothing: {result}.")
         renewed.extend(result.renewed)
@@ -96,7 +102,7 @@ async def _swept(ours: House, count: int, say: Say) -> Measured:
     return Measured({"events_per_certificate": round(events / len(renewed), 1)}, samples, peak)
 
 
-async def _sweep(client: Client) -> CertificateSweepResult:
+async def _sweep(client: Client, watch: IssuanceWatch) -> CertificateSweepResult:
     kind, given = WORKFLOW_TYPES["CertificateSweep"], CertificateSweepInput(max_concurrent=AT_ONCE)
     run = await client.start_workflow(
         kind.name,
@@ -105,6 +111,10 @@ async def _sweep(client: Client) -> CertificateSweepResult:
         task_queue=kind.capability,
         result_type=CertificateSweepResult,
     )
+    # A wait for the result that is given up leaves the SDK's client hanging at its end.
+    while (await run.describe()).status is WorkflowExecutionStatus.RUNNING:
+        watch.check()
+        await asyncio.sleep(_LOOK_S)
     result: CertificateSweepResult = await run.result()
     return result
 
@@ -122,30 +132,30 @@ async def _histories(client: Client, names: list[str]) -> tuple[list[float], int
 
 def _acme_loop(ca: Pebble) -> float:
     argv = [sys.executable, "-m", "benchmarks.certificates.acme_loop", ca.directory, str(ca.webroot)]
-    return float(_said([*argv, str(RENEWALS), str(THREADS)], ca))
+    return float(_said(ca, [*argv, str(RENEWALS), str(THREADS)]))
 
 
-def _certbot(ca: Pebble, folder: Path) -> float:
-    program = Path(sys.executable).with_name("certbot")
-    if shutil.which(program) is None:
-        raise DependencyUnavailable("certbot is not installed: it comes with the extra `dev`.")
-    where = [word for kind in ("config", "work", "logs") for word in (f"--{kind}-dir", str(folder / kind))]
-    common = [str(program), "--non-interactive", "--quiet", *where, "--server", ca.directory]
-    for number in range(CERTBOT):
-        words = ["certonly", "--webroot", "--webroot-path", str(ca.webroot), "--agree-tos"]
-        words += ["--register-unsafely-without-email", "--domain", f"b{number}.bench.example.com"]
-        _said([*common, *words], ca)
-    began = time.perf_counter()
-    _said([*common, "renew", "--force-renewal", "--no-random-sleep-on-renew"], ca)
-    return time.perf_counter() - began
-
-
-def _said(argv: list[str], ca: Pebble) -> str:
-    env: Mapping[str, str] = {**os.environ, "REQUESTS_CA_BUNDLE": str(ca.ca_file)}
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=1200, check=False, env=env)
-    if ended.returncode:
-        raise RuntimeError(f"{argv[0]} failed: {ended.stderr.strip()[-500:]}")
-    return ended.stdout.strip()
+def _said(ca: Pebble, argv: list[str]) -> str:
+    """What a program has printed at its end; it is killed where the CA stalls."""
+    watch = IssuanceWatch(ca.log)
+    env = {**os.environ, "REQUESTS_CA_BUNDLE": str(ca.ca_file)}
+    with (
+        tempfile.TemporaryFile("w+") as printed,
+        tempfile.TemporaryFile("w+") as complained,
+        subprocess.Popen(argv, stdout=printed, stderr=complained, env=env) as program,
+    ):
+        try:
+            while program.poll() is None:
+                watch.check()
+                time.sleep(_LOOK_S)
+        except BaseException:
+            program.kill()
+            raise
+        printed.seek(0)
+        complained.seek(0)
+        if program.returncode:
+            raise RuntimeError(f"{argv[0]} failed: {complained.read().strip()[-500:]}")
+        return printed.read().strip()
 
 
 COMPARED = Part(
@@ -165,11 +175,12 @@ COMPARED = Part(
     measure=compared,
 )
 
-GROWTH = Part(
-    name="growth",
-    operation="a renewal in sweeps of 10, 100 and 1,000, from its start to its end",
-    figures=tuple(
-        Figure(f"per_minute_{size}", f"certificates a minute, where {size} are due at once") for size in SIZES
-    ),
-    measure=growth,
+GROWTH = tuple(
+    Part(
+        name=f"growth_{size}",
+        operation=f"a renewal where {size} are due at once, from its start to its end",
+        figures=(Figure(f"per_minute_{size}", f"certificates a minute, where {size} are due at once"),),
+        measure=partial(growth, size),
+    )
+    for size in SIZES
 )
