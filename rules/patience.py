@@ -6,6 +6,8 @@ add up to no more than the patience.
 
 An attempt that an open breaker refused was none: a step whose last one was refused goes on until the clock, too,
 says that its patience is over, and never ends so before `REFUSED_PATIENCE_S`, within which a breaker is asked twice.
+
+Who asks us to come back later is waited for as long as that ends within the patience, by the clock.
 """
 
 FIRST_PAUSE_S = 1.0
@@ -21,6 +23,11 @@ def attempts_within(patience_s: float) -> int:
         pause = min(pause * GROWTH, LONGEST_PAUSE_S)
         spent += pause
     return attempts
+
+
+def worth_waiting(waited_s: float, wait_s: float, patience_s: float) -> bool:
+    """Whether what is to come in `wait_s` comes in time, where something else could be tried instead."""
+    return waited_s + wait_s <= patience_s
 
 
 def still_patient(spent_s: float, patience_s: float) -> bool:

@@ -44,10 +44,16 @@ class RedoubtError(Exception):
         self.detail = redacted(detail)
         super().__init__(self.detail)
         self.retry_after_s = retry_after_s
+        self.given_up = False
+        """Whoever raises it on knows of something better than to try again."""
 
     @property
     def type(self) -> ErrorType:
         return CATALOGUE[self.code]
+
+    @property
+    def retryable(self) -> bool:
+        return self.type.retryable and not self.given_up
 
     def __str__(self) -> str:
         return f"{self.detail} {self.type.what_to_do}"

@@ -12,9 +12,10 @@ from activities.certificates.issued import KnownCertificates
 from activities.certificates.steps import issued_by, order_of
 from clients.issuers import Order, Rehearses, SuggestsRenewal
 from rules import certificates as rules
+from rules.patience import worth_waiting
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
-from schemas.errors import CaUnavailable, CertificateRejected
+from schemas.errors import CaUnavailable, CertificateRejected, RedoubtError
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 
@@ -46,13 +47,21 @@ class IssuingActivities(KnownCertificates):
         One activity, four steps of the journal: an attempt goes on where the last one ended (docs/adr/0012).
         """
         plan = self._planned(step)
+        try:
+            facts = self._obtained(plan, step)
+        except CaUnavailable as error:
+            # The last issuer is waited for: there is nobody else.
+            error.given_up = step.issuer != plan.issuers[-1] and not _in_time(error, plan.issuer_patience_s)
+            raise
+        self._around.measures.issued(plan.certificate, step.issuer)
+        return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
+
+    def _obtained(self, plan: RenewalPlan, step: StepInput) -> CertificateFacts:
         self._rehearse(plan, step)
         url = self._ordered(plan, step)
         self._authorize(step, url)
         self._finalize(step, url)
-        facts = self._collect(plan, step, url)
-        self._around.measures.issued(plan.certificate, step.issuer)
-        return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
+        return self._collect(plan, step, url)
 
     def _rehearse(self, plan: RenewalPlan, step: StepInput) -> None:
         """Before the first order of a new name: what is wrong with it shall not count against the CA's limits.
@@ -159,6 +168,14 @@ class IssuingActivities(KnownCertificates):
         store = self._around.key_store(plan.key_holder)
         store.generate(bytes.fromhex(key_id), plan.certificate, settings.key.algorithm)
         return self._around.reader.request(store, bytes.fromhex(key_id), plan.names)
+
+
+def _in_time(error: RedoubtError, patience_s: float) -> bool:
+    """Whether the issuer is to be asked again while we are patient with it; one that does not say, is."""
+    if error.retry_after_s is None:
+        return True
+    waited = datetime.now(UTC) - activity.info().scheduled_time
+    return worth_waiting(waited.total_seconds(), error.retry_after_s, patience_s)
 
 
 def _key_id(step: StepInput) -> str:

@@ -31,7 +31,7 @@ from schemas.errors import (
 LARGEST_ANSWER: Final = 1 << 20
 TIMEOUT_S: Final = 20
 NONCE_TRIES: Final = 30
-LONGEST_WAIT_S: Final = 600.0
+LONGEST_WAIT_S: Final = 3600.0
 _NOT_FOUND: Final = 404
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500

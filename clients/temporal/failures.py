@@ -1,7 +1,8 @@
 """How an exception leaves a worker: as one of the catalogue's errors, and without stack, path or SQL.
 
-- `RedoubtError` becomes an `ApplicationError` of its code: retryable as the catalogue says, with its text, and the
-  correlation ID and what to do as details. What its text leaves out (`schemas.redaction`) is in the worker's log.
+- `RedoubtError` becomes an `ApplicationError` of its code: retryable as the catalogue says unless it was given up, with
+  its text, and the correlation ID and what to do as details. What its text leaves out (`schemas.redaction`) is in the
+  worker's log.
 - Temporal's own failures (cancelled, timeout, activity, child workflow, and an `ApplicationError` that somebody has
   phrased for the wire) keep their kind and text, redacted, and a cause only if that is such a failure too.
 - Anything else becomes `Internal` with nothing but the correlation ID; the worker's log has the exception.
@@ -55,14 +56,14 @@ class RedoubtFailureConverter(DefaultFailureConverterWithEncodedAttributes):
 def application_error(error: RedoubtError) -> ApplicationError:
     """As it goes over the wire."""
     delay = None
-    if error.type.retryable and error.retry_after_s is not None:
+    if error.retryable and error.retry_after_s is not None:
         delay = timedelta(seconds=error.retry_after_s)
     details = {"correlation_id": current_id(), "what_to_do": error.type.what_to_do}
     return ApplicationError(
         str(error),
         details,
         type=error.code,
-        non_retryable=not error.type.retryable,
+        non_retryable=not error.retryable,
         next_retry_delay=delay,
     )
 

@@ -1,24 +1,52 @@
-"""A CA that misbehaves: Pebble behind a proxy that puts something else in the place of an issued certificate.
+"""A CA that misbehaves: Pebble behind a proxy that answers some questions itself, and swaps what was issued.
 
 Pebble makes its URLs from the request's Host, so a client that asks the proxy for the directory stays with it.
 """
 
 import http.client
+import json
 import ssl
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from acme.messages import ERROR_PREFIX
+
 Swap = Callable[[bytes], bytes]
+NEW_ORDER, FINALIZE = "/order-plz", "/finalize-order/"
+"""Where Pebble takes orders and requests."""
+
+
+@dataclass
+class Refusal:
+    """The first `times` questions to paths that begin so are answered with this problem (RFC 8555, 6.7)."""
+
+    path: str
+    status: int
+    problem: str
+    headers: dict[str, str] = field(default_factory=dict)
+    times: int = 1
+    asked_at: list[float] = field(default_factory=list)
+    """When each question to such a path came, refused or not; monotonic seconds."""
+
+    def answer(self) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        self.asked_at.append(time.monotonic())
+        if len(self.asked_at) > self.times:
+            return None
+        body = {"type": f"{ERROR_PREFIX}{self.problem}", "detail": f"this CA says {self.problem}"}
+        headers = {"Content-Type": "application/problem+json", **self.headers}
+        return self.status, list(headers.items()), json.dumps(body).encode()
 
 
 class Misissuing:
     """`swap` gets the chain that Pebble issued and returns what the client is given."""
 
-    def __init__(self, ca: Any, swap: Swap) -> None:
-        self._ca, self.swap = ca, swap
+    def __init__(self, ca: Any, swap: Swap = bytes, refusal: Refusal | None = None) -> None:
+        self._ca, self.swap, self.refusal = ca, swap, refusal
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         folder = Path(ca.ca_file).parent
@@ -60,6 +88,10 @@ class Misissuing:
     def ask(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
+        if self.refusal is not None and path.startswith(self.refusal.path):
+            refused = self.refusal.answer()
+            if refused is not None:
+                return refused
         trust = ssl.create_default_context(cafile=str(Path(self._ca.ca_file)))
         to = self._ca.directory.removeprefix("https://").partition("/")[0]
         line = http.client.HTTPSConnection(to, context=trust, timeout=20)

@@ -16,6 +16,9 @@ from clients.targets.files import FilesTarget
 from schemas.settings import targets
 
 NAME = "www.example.test"
+Days = tuple[float, float]
+"""From when until when, counted from now."""
+TODAY: Days = (-1 / 24, 1)
 
 RELOAD = """
 import os, pathlib, sys, time
@@ -48,9 +51,14 @@ class TestCa:
             self, self.name, self.key.public_key(), x509.BasicConstraints(ca=True, path_length=None)
         )
 
-    def issue(self, public: CertificatePublicKeyTypes, name: str = NAME) -> bytes:
+    def issue(self, public: CertificatePublicKeyTypes, name: str = NAME, days: Days = TODAY) -> bytes:
         alternative = x509.SubjectAlternativeName([x509.DNSName(name)])
-        return _signed(self, x509.Name([]), public, alternative)
+        return _signed(self, x509.Name([]), public, alternative, days)
+
+    def certify(self, below: "TestCa", days: Days = TODAY) -> bytes:
+        """The certificate of an intermediate CA."""
+        ca = x509.BasicConstraints(ca=True, path_length=None)
+        return _signed(self, below.name, below.key.public_key(), ca, days)
 
     def answer_all(self, csr: bytes) -> bytes:
         """For whatever names the request asks for."""
@@ -63,17 +71,21 @@ class TestCa:
 
 
 def _signed(
-    ca: TestCa, subject: x509.Name, public: CertificatePublicKeyTypes, extension: x509.ExtensionType
+    ca: TestCa,
+    subject: x509.Name,
+    public: CertificatePublicKeyTypes,
+    extension: x509.ExtensionType,
+    days: Days = TODAY,
 ) -> bytes:
-    now = dt.datetime.now(dt.UTC)
+    now, (begins, ends) = dt.datetime.now(dt.UTC), days
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(ca.name)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now + dt.timedelta(days=begins))
+        .not_valid_after(now + dt.timedelta(days=ends))
         .add_extension(extension, critical=True)
         .add_extension(_usage(ca=isinstance(extension, x509.BasicConstraints)), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)

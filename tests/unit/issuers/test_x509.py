@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from clients.x509 import LARGEST_CHAIN, X509Reader
 from schemas.errors import CertificateRejected
+from tests.integration.targets.material import TODAY, Days, TestCa
 
 NOW = datetime.now(UTC)
 ROOT_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -120,6 +121,17 @@ def test_a_chain_is_verified_only_against_roots_that_lead_there() -> None:
         (pem(stranger), False),
     ):
         assert X509Reader().read(pem(good), roots).chain_verified is verified
+
+
+@pytest.mark.parametrize(
+    ("days", "verified"),
+    [(TODAY, True), ((-2, -1), False), ((1, 2), False)],
+    ids=["good", "ended", "to come"],
+)
+def test_each_certificate_of_a_chain_must_be_valid_now(days: Days, *, verified: bool) -> None:
+    root, below = TestCa(), TestCa(name=subject("Intermediate"))
+    chain = below.issue(LEAF_KEY.public_key()) + root.certify(below, days)
+    assert X509Reader().read(chain, root.root).chain_verified is verified
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.patience import REFUSED_PATIENCE_S, attempts_within, still_patient
+from rules.patience import REFUSED_PATIENCE_S, attempts_within, still_patient, worth_waiting
 from rules.waves import waves
 from schemas.settings.dependencies import BreakerSettings
 
@@ -40,6 +40,13 @@ def test_patience_is_the_sum_of_the_pauses() -> None:
     assert attempts_within(1) == 2  # a pause of 1 s, then the second attempt
     assert attempts_within(3) == 3
     assert attempts_within(1 + 2 + 4 + 8 + 16 + 30) == 7
+
+
+@given(waited=st.integers(0, 10_000), patience=st.integers(0, 10_000))
+def test_who_asks_us_to_come_back_later_is_waited_for_within_the_patience(waited: int, patience: int) -> None:
+    left = patience - waited
+    assert worth_waiting(waited, left, patience)
+    assert not worth_waiting(waited, left + 1, patience)
 
 
 @given(spent=st.floats(0, 10_000), patience=st.floats(0, 10_000))

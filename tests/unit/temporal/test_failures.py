@@ -74,6 +74,14 @@ def test_every_error_of_the_catalogue_keeps_its_code_and_says_what_to_do(code: s
     assert error.__cause__ is None
 
 
+def test_an_error_that_was_given_up_is_not_tried_again() -> None:
+    given_up = errors.CaRateLimited("Come back tomorrow.", retry_after_s=86_400)
+    given_up.given_up = True
+    error = as_received(on_the_wire(given_up))
+    assert isinstance(error, ApplicationError)
+    assert (error.type, error.non_retryable, error.next_retry_delay) == ("CaRateLimited", True, None)
+
+
 @given(st.text(min_size=1))
 def test_an_unknown_exception_leaves_as_internal_with_nothing_of_it(text: str) -> None:
     message = f"{CANARY} {text}"
