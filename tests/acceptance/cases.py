@@ -18,7 +18,13 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from cli.demo.oracle import served
 from cli.histories import decoded
 from clients.settings import load
-from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import (
+    CertificateRenewalInput,
+    CertificateRenewalResult,
+    CertificateSweepInput,
+    CertificateSweepResult,
+)
 from schemas.errors import CATALOGUE
 from schemas.settings import Settings
 from tests.acceptance.fleet import NAME, Fleet, wait_until
@@ -147,6 +153,19 @@ async def ended(handle: WorkflowHandle[Any, Any]) -> End:
             return End(type(cause).__name__, str(cause))
         assert isinstance(cause, ApplicationError), cause
         return End(str(cause.type), cause.message)
+
+
+async def swept(client: Client, **given: Any) -> CertificateSweepResult:
+    """Sweep once, to its end; `given` is the input."""
+    kind, sweep = WORKFLOW_TYPES["CertificateSweep"], CertificateSweepInput(**given)
+    result: CertificateSweepResult = await client.execute_workflow(
+        kind.name,
+        sweep,
+        id=kind.workflow_id(sweep),
+        task_queue=kind.capability,
+        result_type=CertificateSweepResult,
+    )
+    return result
 
 
 def assert_told(end: End, code: str, *words: str) -> None:

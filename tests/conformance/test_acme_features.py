@@ -1,6 +1,5 @@
 """What an ACME CA offers beside orders: profiles, renewal information, chains, rehearsal, another account key."""
 
-import json
 import signal
 import ssl
 import urllib.request
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from cli.dev.servers import Pebble
@@ -22,6 +20,7 @@ from schemas.settings import issuers
 from tests.conftest import Ca
 from tests.servers.crashes import killed_at
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
+from tests.servers.suggestions import suggest, window_of
 
 _PROGRAM = """
 from pathlib import Path
@@ -91,23 +90,6 @@ def test_a_profile_that_the_ca_does_not_offer_is_told_with_those_that_it_does(ma
 
 
 # --- renewal information ----------------------------------------------------------------------------
-
-
-def suggest(ca: Pebble, chain: bytes, answer: object) -> None:
-    """Have the CA answer so when it is asked about this certificate."""
-    leaf = x509.load_pem_x509_certificate(chain).public_bytes(Encoding.PEM).decode()
-    body = json.dumps(
-        {"Certificate": leaf, "ARIResponse": answer if isinstance(answer, str) else json.dumps(answer)}
-    )
-    trust = ssl.create_default_context(cafile=str(ca.ca_file))
-    asked = urllib.request.Request(f"{ca.management}/set-renewal-info/", body.encode(), method="POST")  # noqa: S310 - our own https URL
-    with urllib.request.urlopen(asked, context=trust, timeout=60) as said:  # noqa: S310 - as above
-        assert said.status == 200
-
-
-def window_of(start: datetime, end: datetime) -> dict[str, object]:
-    times = {"start": start.isoformat(), "end": end.isoformat()}
-    return {"suggestedWindow": times, "explanationURL": "https://ca.example.net/why"}
 
 
 def test_the_window_is_the_cas_and_is_asked_for_again_only_after_retry_after(
