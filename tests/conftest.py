@@ -64,6 +64,7 @@ class Ca:
 class VaultServer:
     address: str
     token_file: Path
+    ca_file: Path | None = None
 
 
 @pytest.fixture(scope="session")

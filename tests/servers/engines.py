@@ -22,7 +22,8 @@ class Engine:
 
     @classmethod
     def made(cls, server: VaultServer, **role: object) -> "Engine":
-        root = hvac.Client(server.address, server.token_file.read_text())
+        trust = True if server.ca_file is None else str(server.ca_file)
+        root = hvac.Client(server.address, server.token_file.read_text(), verify=trust)
         engine = cls(server, root, f"pki-{secrets.token_hex(4)}")
         root.sys.enable_secrets_engine("pki", path=engine.mount, config={"max_lease_ttl": "87600h"})
         engine.write("root/generate/internal", common_name="Test root", ttl="8760h", key_type="ec")
@@ -40,7 +41,8 @@ class Engine:
 
     def settings(self, folder: Path) -> VaultPkiIssuer:
         token = {"kind": "token", "token": f"file:{self.server.token_file}"}
-        vault = {"address": self.server.address, "login": token}
+        ca_file = None if self.server.ca_file is None else str(self.server.ca_file)
+        vault = {"address": self.server.address, "ca_file": ca_file, "login": token}
         return VaultPkiIssuer.model_validate(
             {
                 "kind": "vault-pki",

@@ -22,7 +22,7 @@ from clients.secrets.vault_session import VaultSession
 from schemas.errors import DependencyUnavailable, VaultLoginRefused, WrappedSecretSpent
 from schemas.settings.vault import VaultServer as Given
 from tests.conftest import VaultServer
-from tests.integration.vault.conftest import OwnVault, await_unsealed
+from tests.servers.sealable import OwnVault
 
 Keep = Callable[[str], str]
 
@@ -219,11 +219,10 @@ def test_a_sealed_vault_is_tried_again_and_the_same_token_goes_on(own_vault: Own
     given = own_vault.root.auth.token.create(policies=["default"], ttl="1h")["auth"]["client_token"]
     with session(own_vault.address, {"kind": "token", "token": kept(given)}, own_vault.ca_file) as made:
         first = accessor(made)
-        own_vault.root.sys.seal()
+        own_vault.seal()
         with pytest.raises(DependencyUnavailable, match="sealed or away"):
             accessor(made)
-        own_vault.root.sys.submit_unseal_key(own_vault.unseal_key)
-        await_unsealed(own_vault.root)
+        own_vault.unseal()
         assert accessor(made) == first
 
 
