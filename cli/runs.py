@@ -1,5 +1,6 @@
 """`redoubt start|list|status|watch|pause|resume|abort`: runs of workflows, as people start, look at and steer them."""
 
+import asyncio
 from typing import Annotated, Any, Final
 
 import typer
@@ -72,7 +73,7 @@ async def begin(
         workflow_id=workflow_id,
         input_sha256=input_digest(value),
     )
-    request = None if signing is None else _requested(cluster, signing, facing)
+    request = None if signing is None else await _requested(cluster, signing, facing)
     try:
         with speaking(f"Temporal at {cluster.settings.temporal.address}"), presenting(request):
             handle = await client.start_workflow(
@@ -196,8 +197,14 @@ def _steer(act: Act, workflow_id: str, reason: str, by: tuple[str, Chosen], outp
     record({"workflow_id": workflow_id, **on_cluster(talk)}, output)
 
 
-def _requested(cluster: Cluster, signing: Signing, facing: Facing) -> SignedRequest:
-    return signed_request(signer_of(cluster.wiring, signing.chosen), signing.who, facing)
+async def _requested(cluster: Cluster, signing: Signing, facing: Facing) -> SignedRequest:
+    """The key may lie behind a token or in Vault: the API serves others meanwhile."""
+
+    def made() -> SignedRequest:
+        return signed_request(signer_of(cluster.wiring, signing.chosen), signing.who, facing)
+
+    # The owner of a FIDO2 key is asked at this terminal, where Ctrl-C must reach.
+    return made() if signing.chosen.fido2 else await asyncio.to_thread(made)
 
 
 async def update(
@@ -213,7 +220,7 @@ async def update(
         workflow_id=workflow_id,
         input_sha256=input_digest(given),
     )
-    request = None if signing is None else _requested(cluster, signing, facing)
+    request = None if signing is None else await _requested(cluster, signing, facing)
     try:
         with speaking(f"An open run {workflow_id}"), presenting(request):
             answer: dict[str, Any] = await handle.execute_update(
