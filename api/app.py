@@ -4,8 +4,7 @@ The description (`/v1/openapi.json`), /livez and /readyz are open; everything el
 No browser's page may call it: every Origin is refused.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from api.guard import Guard
 from api.health import Ready, add_health
 from api.problems import answer_errors
 from api.runs import RunRoutes, Runs
+from api.stopping import at_stop
 from rules.inputs import named
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.policies import Decision
@@ -25,18 +25,13 @@ from schemas.principals import Act
 
 
 def create_app(door: Door, runs: Runs, ready: Ready) -> Guard:
-    @contextlib.asynccontextmanager
-    async def until_it_stops(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await door.close()
-
     app = FastAPI(
         title="Redoubt",
         version="1",
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=until_it_stops,
+        lifespan=at_stop(door.close),
     )
     routes, types = RunRoutes(door, runs), _TypeRoutes(door)
 

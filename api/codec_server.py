@@ -8,11 +8,10 @@
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -29,6 +28,7 @@ from api.guard import Guard, preflight_answer
 from api.health import Ready, add_health
 from api.problems import Refused, answer_errors
 from api.readers import Principals, Reader, SharedSecrets
+from api.stopping import at_stop
 from rules.points import reached
 from schemas.evidence import Entry, Event, Kind
 
@@ -50,12 +50,7 @@ def create_app(
     record: Record,
     ready: Ready,
 ) -> Guard:
-    @contextlib.asynccontextmanager
-    async def until_it_stops(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await readers.close()
-
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=until_it_stops)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=at_stop(readers.close))
     desk = _Desk(readers, codec, record)
     for prefix in ("", "/{secret_path}"):
         app.add_api_route(f"{prefix}/encode", desk.encode, methods=["POST"])
