@@ -38,5 +38,9 @@ class PolicyRecords(Protocol):
         a key that has signed seems to be a clone.
         """
 
-    def use(self, nonce: str, by: str) -> bool:
-        """Take a signed request for `by`; False if another has taken it before. Again by the same: True."""
+    def use(self, nonce: str, by: str, counted: Counted | None = None) -> bool:
+        """Take a signed request for `by`; False if another has taken it before. Again by the same: True.
+
+        `counted`: of a FIDO2 key, how often it has signed. Raises `NotAuthorized` if it seems to be a clone; then the
+        request was not taken.
+        """

@@ -3,6 +3,7 @@
 - Its challenge is the SHA-256 of the statement, so it is about this vote and no other.
 - Its relying party is the one under which the key was enrolled; the origin is `https://` and that name.
 - The key has seen its owner's touch and verified them by PIN or finger: without both flags it is nothing.
+- It is a key that stays in its device: a passkey that may be copied to others (the flags of a backup) is nothing.
 
 Every check is `fido2`'s own (`Fido2Server.authenticate_complete`).
 """
@@ -53,6 +54,8 @@ def checked(relying_party: str, public_key: bytes, statement: bytes, given: byte
     """Raises `ValueError`, or what `fido2` raises for bytes that are no assertion, unless it is good."""
     assertion = Assertion.model_validate_json(given)
     data = AuthenticatorData(assertion.authenticator_data)
+    if may_be_copied(data):
+        raise ValueError("a passkey that may be backed up is in no device of its own")
     credential = AttestedCredentialData.create(Aaguid.NONE, assertion.credential_id, cose(public_key))
     server = Fido2Server(
         PublicKeyCredentialRpEntity(id=relying_party, name=relying_party),
@@ -72,6 +75,11 @@ def checked(relying_party: str, public_key: bytes, statement: bytes, given: byte
     )
     server.authenticate_complete(state, [credential], response)
     return Proof(counter=data.counter)
+
+
+def may_be_copied(data: AuthenticatorData) -> bool:
+    """Whether the key says that it may be backed up, or is (WebAuthn, section 6.1.3)."""
+    return bool(data.flags & (AuthenticatorData.FLAG.BE | AuthenticatorData.FLAG.BS))
 
 
 def cose(public_key: bytes) -> CoseKey:

@@ -19,7 +19,7 @@ from fido2.attestation.base import Attestation as Format
 from fido2.attestation.base import InvalidAttestation, verify_x509_chain
 from fido2.webauthn import AttestationObject, AuthenticatorData, CollectedClientData
 
-from clients.signers.assertions import cose
+from clients.signers.assertions import cose, may_be_copied
 from schemas.errors import KeyUnsuitable
 from schemas.signing_keys import SigningKey
 
@@ -51,8 +51,8 @@ def _fault(key: SigningKey, given: bytes, roots: Sequence[str]) -> str:
         return "its attestation is of another public key"
     if data.rp_id_hash != hashlib.sha256(key.relying_party.encode()).digest():
         return "its attestation is for another relying party"
-    if data.flags & _VERIFIED != _VERIFIED:
-        return "its owner was not verified when it was enrolled"
+    if data.flags & _VERIFIED != _VERIFIED or may_be_copied(data):
+        return "its owner was not verified when it was enrolled, or it may be copied to other devices"
     client_data = (
         CollectedClientData(base64.b64decode(key.attestation.client_data)) if key.attestation else b""
     )

@@ -31,7 +31,7 @@ from fido2.webauthn import (
 )
 from pydantic import Base64Bytes
 
-from clients.signers.assertions import Assertion, challenge, origin
+from clients.signers.assertions import Assertion, challenge, may_be_copied, origin
 from schemas.contract import Contract
 from schemas.errors import KeyStoreUnavailable, KeyUnsuitable, PinRejected, RedoubtError
 from schemas.signing_keys import Attestation, SigningKey
@@ -128,6 +128,10 @@ def enroll(
         made = _client(device, relying_party, prompts).make_credential(options)
     except (ClientError, OSError) as refused:
         raise _said(refused) from refused
+    if may_be_copied(made.response.attestation_object.auth_data):
+        raise KeyUnsuitable(
+            "This passkey may be copied to other devices; a key that stays in its own is needed."
+        )
     data = made.response.attestation_object.auth_data.credential_data
     if data is None:
         raise KeyUnsuitable("The FIDO2 key gave no credential.")

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
 
 from rules.counters import Counted
-from schemas.errors import EvidenceUnavailable, PolicyRefused
+from schemas.errors import EvidenceUnavailable, NotAuthorized, PolicyRefused
 from schemas.evidence import Entry
 from schemas.policies import Signature
 from store.policies import Installed
@@ -56,8 +56,10 @@ class SqlPolicies:
                 )
         return False
 
-    def use(self, nonce: str, by: str) -> bool:
+    def use(self, nonce: str, by: str, counted: Counted | None = None) -> bool:
         with writing(self._engine) as connection:
+            if counted is not None and (why := counters.take(connection, counted)):
+                raise NotAuthorized(f"This was refused: its key may have been cloned, for {why}.")
             insert_once(connection, requests, {"nonce": nonce, "used_by": by})
             used_by = connection.execute(select(requests.c.used_by).where(requests.c.nonce == nonce)).scalar()
         return used_by == by

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from rules.counters import Counted
 from rules.policies import digest
-from schemas.errors import PolicyRefused
+from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.evidence import Entry, Event, Kind
 from schemas.policies import Signature
 from store.policies import Installed, PolicyRecords
@@ -79,6 +80,24 @@ def test_a_request_is_taken_by_one_only(records: PolicyRecords) -> None:
     assert records.use("a" * 32, "w/1")
     assert not records.use("a" * 32, "w/2")
     assert records.use("b" * 32, "w/2")
+
+
+def test_a_request_by_a_key_that_seems_to_be_cloned_is_not_taken(records: PolicyRecords) -> None:
+    at = datetime.now(UTC)
+    assert records.use("a" * 32, "w/1", Counted("one-key", 7, "a" * 64, at))
+    assert records.use("a" * 32, "w/1", Counted("one-key", 7, "a" * 64, at))
+    with pytest.raises(NotAuthorized, match="may have been cloned"):
+        records.use("b" * 32, "w/2", Counted("one-key", 7, "b" * 64, at))
+    assert records.use("b" * 32, "w/3", Counted("one-key", 8, "b" * 64, at))
+
+
+def test_a_version_signed_by_a_key_that_seems_to_be_cloned_is_not_installed(records: PolicyRecords) -> None:
+    records.use("a" * 32, "w/1", Counted("one-key", 7, "a" * 64, datetime.now(UTC)))
+    with pytest.raises(PolicyRefused, match="may have been cloned"):
+        records.install(installed(1, b"one"), entry(1), [Counted("one-key", 7, "b" * 64, None)])
+    assert records.versions() == ()
+    # Signed before the request and brought after it: no clone's.
+    assert records.install(installed(1, b"one"), entry(1), [Counted("one-key", 6, "b" * 64, None)])
 
 
 def test_of_many_at_once_one_takes_it(records: PolicyRecords) -> None:

@@ -150,6 +150,15 @@ def test_a_fido2_key_that_has_not_verified_its_owner_is_not_good() -> None:
     assert good(signer.key, STATEMENT, signer.sign(STATEMENT))
 
 
+def test_a_passkey_that_may_be_copied_is_neither_enrolled_nor_good() -> None:
+    device = SoftwareKey()
+    signer = fido2_signer(device)
+    device.backed_up = True
+    assert not good(signer.key, STATEMENT, signer.sign(STATEMENT))
+    with pytest.raises(KeyUnsuitable, match="may be copied"):
+        enrolled(device)
+
+
 def test_a_fido2_keys_counter_is_noted() -> None:
     signer, verifier = fido2_signer(SoftwareKey(counter=41)), SignatureVerifier()
     for expected in (42, 43):

@@ -69,6 +69,8 @@ class SoftwareKey(CtapDevice):
     maker: Maker | None = None
     """Whose word it gives of itself; None: nobody's."""
     verifies: bool = True
+    backed_up: bool = False
+    """A passkey that its owner's other devices have too."""
     refuses: CtapError.ERR | None = None
     counter: int = 0
     credentials: dict[bytes, tuple[str, ec.EllipticCurvePrivateKey]] = field(default_factory=dict)
@@ -135,7 +137,8 @@ class SoftwareKey(CtapDevice):
             raise CtapError(self.refuses)
 
     def _flags(self) -> AuthenticatorData.FLAG:
-        return _FLAG.UP | _FLAG.UV if self.verifies else _FLAG.UP
+        copied = _FLAG.BE | _FLAG.BS if self.backed_up else _FLAG(0)
+        return copied | (_FLAG.UP | _FLAG.UV if self.verifies else _FLAG.UP)
 
 
 def plug_in(patch: pytest.MonkeyPatch, *keys: SoftwareKey) -> None:
