@@ -2,8 +2,6 @@
 
 import json
 import os
-import ssl
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from tests.conftest import Ca, VaultServer
 from tests.servers.clerk import Clerk
 from tests.servers.crashes import killed_at
 from tests.servers.engines import Engine
+from tests.servers.oracle import said_by_pebble
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 
 _ACME = """
@@ -117,13 +116,9 @@ def _acme(ca: Ca, folder: Path) -> Case:
 
 
 def _revoked_at(ca: Ca, chain: bytes) -> bool:
-    """As Pebble's management tells it."""
     config = json.loads((ca.log.parent / "pebble.json").read_text(encoding="utf-8"))["pebble"]
-    serial = f"{x509.load_pem_x509_certificate(chain).serial_number:x}"
-    url = f"https://{config['managementListenAddress']}/cert-status-by-serial/{serial}"
-    trust = ssl.create_default_context(cafile=str(ca.ca_file))
-    with urllib.request.urlopen(url, context=trust, timeout=60) as answer:
-        return bool(json.loads(answer.read(1 << 20))["Status"] == "Revoked")
+    told = said_by_pebble(config["managementListenAddress"], ca.ca_file, chain)
+    return bool(told["Status"] == "Revoked")
 
 
 def _local(folder: Path) -> Case:
@@ -242,18 +237,21 @@ def test_no_certificate_comes_of_an_order_that_is_not_valid(case: Case) -> None:
         case.issuer.certificate(url)
 
 
+_AN_ORDERS_END = ("order.finalized", "certificate.downloaded")
+KILLED_IN_AN_ORDER = {
+    "acme": ("challenge.published", "challenge.answered", *_AN_ORDERS_END),
+    "local": _AN_ORDERS_END,
+    "manual": ("request.published", *_AN_ORDERS_END),
+    "vault-pki": ("request.sending", "request.signed", *_AN_ORDERS_END),
+}
+
+
 @pytest.mark.parametrize(
-    "point", ["challenge.published", "challenge.answered", "order.finalized", "certificate.downloaded"]
+    ("case", "point"),
+    [(kind, point) for kind, points in KILLED_IN_AN_ORDER.items() for point in points],
+    indirect=["case"],
 )
 def test_killed_anywhere_an_order_ends_with_one_certificate(case: Case, point: str, tmp_path: Path) -> None:
-    if isinstance(case.issuer, LocalCa) and point.startswith("challenge."):
-        point = "order.finalized:1"  # it asks for no proof, so there is nothing to be killed in before
-    if isinstance(case.issuer, ManualIssuer) and point.startswith("challenge."):
-        point = "request.published"
-    if isinstance(case.issuer, VaultPki):
-        point = {"challenge.published": "request.sending", "challenge.answered": "request.signed"}.get(
-            point, point
-        )
     names, beat = names_of_ones_own(), Beats()
     csr, url = request(names), case.issuer.place_order(names).url
     killed_at(point, tmp_path, case.program + _steps(url, csr))
@@ -279,6 +277,25 @@ def test_a_revocation_may_be_asked_for_again_and_by_another_process(case: Case) 
     assert case.revoked(chain)
     case.issuer.revoke(chain, RevocationReason.SUPERSEDED)
     case.again().revoke(chain, RevocationReason.KEY_COMPROMISE)
+    assert case.revoked(chain)
+
+
+@pytest.mark.parametrize("case", ["acme", "vault-pki"], indirect=True)
+def test_killed_with_the_cas_answer_a_revocation_may_be_asked_for_again(case: Case, tmp_path: Path) -> None:
+    """The local CA's points stand in test_local_revocations.py."""
+    names = names_of_ones_own()
+    url = case.issuer.place_order(names).url
+    case.issuer.prove_control(url, Beats())
+    case.issuer.finalize(url, request(names), Beats())
+    chain = case.issuer.certificate(url)
+    reason = "from schemas.revocations import RevocationReason\n"
+    killed_at(
+        "revocation.answered",
+        tmp_path,
+        f"{case.program}{reason}issuer.revoke({chain!r}, RevocationReason.SUPERSEDED)\n",
+    )
+    assert case.revoked(chain)
+    case.again().revoke(chain, RevocationReason.SUPERSEDED)
     assert case.revoked(chain)
 
 

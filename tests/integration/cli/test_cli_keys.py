@@ -1,9 +1,6 @@
 """Payload keys are rotated as an operation; secrets of an installation can lie in Vault; a worker refuses weak ones."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,14 +11,12 @@ from cli.init import SECRETS
 from cli.output import ExitCode
 from clients.settings import load
 from clients.settings.shape import references
-from rules.points import MARKER, POINT
 from schemas.errors import InvalidReference
 from tests.integration.cli.conftest import House
+from tests.servers.crashes import command_killed_at
 from workers.pools import POOLS
 from workers.startup import check_startup
 from workers.wiring import Wiring
-
-ROOT = Path(__file__).parents[3]
 
 
 def _versions(house: House) -> list[int]:
@@ -45,12 +40,7 @@ def test_a_rotation_makes_one_version_and_is_recorded(house: House) -> None:
 
 @pytest.mark.parametrize("point", ["rotation.begun", "payload-key.made"])
 def test_a_rotation_that_was_killed_is_finished_by_the_next(point: str, house: House, tmp_path: Path) -> None:
-    environ = {**os.environ, POINT: point, MARKER: str(tmp_path / "marker")}
-    command = [sys.executable, "-m", "cli.main", "codec", "rotate"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
-    assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command_killed_at(point, tmp_path, [sys.executable, "-m", "cli.main", "codec", "rotate"])
     assert json.loads(house.redoubt("codec", "rotate", "-o", "json").out) == {"from": 1, "to": 2}
     assert _versions(house) == [1, 2]
 

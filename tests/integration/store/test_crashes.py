@@ -1,7 +1,6 @@
 """SIGKILL at every named point: the next process goes on, nothing is recorded twice, and the log verifies."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,26 +12,23 @@ from sqlalchemy import text
 from store.signing import LogKey
 from store.sql.audit import verify
 from store.sql.engine import reading
+from tests.servers.crashes import command_killed_at
 
 PROGRAM = Path(__file__).with_name("steps_program.py")
 STEPS = 3
 
 
 def killed_at(point: str, records: Any, folder: Path) -> None:
-    """Run the program until it stops at the point, and kill it there from outside."""
-    marker = folder / "marker"
-    process = started(records, folder, REDOUBT_CRASH_POINT=point, REDOUBT_CRASH_MARKER=str(marker))
-    _, status = os.waitpid(process.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status), f"it ended with {status} and never came to {point}"
-    assert marker.read_text().startswith(point.partition(":")[0])
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command_killed_at(point, folder, arguments(records, folder), PYTHONPATH=str(Path.cwd()))
 
 
 def started(records: Any, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, str(PROGRAM), records.url, str(folder), str(STEPS)]
     here = {**os.environ, **environment, "PYTHONPATH": str(Path.cwd())}
-    return subprocess.Popen(arguments, env=here)
+    return subprocess.Popen(arguments(records, folder), env=here)
+
+
+def arguments(records: Any, folder: Path) -> list[str]:
+    return [sys.executable, str(PROGRAM), records.url, str(folder), str(STEPS)]
 
 
 POINTS = [

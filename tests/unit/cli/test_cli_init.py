@@ -1,8 +1,6 @@
 """`redoubt init`: every secret once, never over another, and complete however often it was killed."""
 
 import json
-import os
-import signal
 import stat
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from cli.output import ExitCode
 from clients.secrets.resolver import Secrets
 from clients.settings import load
 from clients.settings.shape import references
-from rules.points import MARKER, POINT
+from tests.servers.crashes import command_killed_at
 from tests.unit.cli.conftest import Redoubt
 
 ROOT = Path(__file__).parents[3]
@@ -111,15 +109,9 @@ POINTS = [f"secret.stored:{number}" for number in range(1, len(SECRETS) + 1)]
 def test_killed_anywhere_and_run_again_it_is_complete_and_keeps_what_it_made(
     point: str, tmp_path: Path
 ) -> None:
-    folder, marker = tmp_path / "installation", tmp_path / "marker"
+    folder = tmp_path / "installation"
     command = [sys.executable, "-m", "cli.main", "init", "--dir", str(folder), "-o", "json"]
-    environ = {**os.environ, POINT: point, MARKER: str(marker)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
-    _, status = os.waitpid(process.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
-    assert marker.read_text().split()[0] == point.partition(":")[0]
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command_killed_at(point, tmp_path, command)
     (folder / "secrets" / ".log-key.left-behind").write_bytes(b"half")
     before = {name: value for name, value in _content(folder).items() if "/." not in name}
 
