@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+_PATIENCE_S = 30.0
+"""A server that refuses says so at once; on a busy machine a good one may take its time."""
+
 
 def served(port: int, name: str, roots: Path) -> str:
     """The SHA-256 fingerprint that a web server shows, after chain and name have verified."""
     context = ssl.create_default_context(cafile=str(roots))
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as plain,
         context.wrap_socket(plain, server_hostname=name) as channel,
     ):
         return hashlib.sha256(channel.getpeercert(binary_form=True) or b"").hexdigest()

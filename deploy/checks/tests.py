@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,8 @@ FLOORS = {"rules and schemas": (("rules/", "schemas/"), 95.0), "everything": (("
 """Per cent of lines and branches that tests reach, at least, by the paths that count."""
 
 _OWN_FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
-_KEPT = {"REDOUBT_CACHE"}
+_SEED = "REDOUBT_CHAOS_SEED"
+_KEPT = {"REDOUBT_CACHE", _SEED}
 
 
 def main() -> int:
@@ -48,7 +50,9 @@ def _pytest(*, chaos: bool) -> bool:
     with tempfile.TemporaryDirectory(prefix="redoubt-home-") as home:
         environment = clean_environment(pathlib.Path(home))
         environment["HYPOTHESIS_PROFILE"] = "chaos" if chaos else "default"
-        argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q", *what]
+        if chaos:
+            print(f"{_SEED}={environment.setdefault(_SEED, secrets.token_hex(4))}", flush=True)
+        argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q", "-rs", *what]
         return subprocess.run(argv, check=False, env=environment).returncode == 0
 
 

@@ -17,7 +17,7 @@ from cli.demo.oracle import CaCounts
 from cli.dev.process import Child
 from tests.acceptance.fleet import Fleet, wait_until
 
-WITHIN_S = 120.0
+WITHIN_S = 240.0
 """A dead worker's step is tried again after its missed heartbeat (10 s) and a pause that grows with each death."""
 
 

@@ -111,8 +111,7 @@ def events(fleet: Fleet, operation: str) -> list[str]:
 async def test_two_of_three_approve_and_nothing_less_renews(fleets: Callable[..., Fleet]) -> None:
     fleet = fleets()
     cases = Cases(fleet)
-    # A killed attempt must be tried again.
-    cases.build({case: {"target_patience_s": 60} for case in CASES}, targets="a")
+    cases.build({case: {} for case in CASES}, targets="a")
     install_policy(fleet)
     doomed, client = fleet.worker(crash_at="approval.stored", name="first"), await cases.client()
     runs = {case: await started(client, case) for case in CASES}

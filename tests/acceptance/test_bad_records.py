@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from cli.demo.oracle import CaCounts
-from tests.acceptance.cases import Cases, assert_told, ended
+from tests.acceptance.cases import ONE_ATTEMPT, Cases, assert_told, ended
 from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.telling import assert_no_insides
 
@@ -16,7 +16,7 @@ TAKE_AWAY = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('ALTER TA
 async def test_without_records_nothing_begins_and_undoing_goes_on(fleets: Callable[..., Fleet]) -> None:
     fleet = fleets()
     cases = Cases(fleet)
-    cases.build({"beginning": {}, "undoing": {"undo_patience_s": 60.0}})
+    cases.build({"beginning": {}, "undoing": {**ONE_ATTEMPT, "undo_patience_s": 60.0}})
     fleet.worker(pools=("certificates", "audit"))
     records = fleet.folder / "redoubt.sqlite"
     before = await cases.issue_first()

@@ -1,5 +1,6 @@
 """`redoubt dev` as people have it: what it refuses, what it starts again, what it leaves behind (nothing)."""
 
+import contextlib
 import json
 import os
 import signal
@@ -132,14 +133,21 @@ def _is_private(stack: Dev) -> None:
 
 def _listens(pid: int) -> Iterator[tuple[int, str]]:
     """Ports and addresses on which a process accepts TCP connections."""
-    opened = (str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {name.removeprefix("socket:[").removesuffix("]") for name in opened}
+    inodes = {name.removeprefix("socket:[").removesuffix("]") for name in _opened(pid)}
     for family in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
             fields = line.split()
             address, port = fields[1].split(":")
             if fields[3] == LISTEN and fields[9] in inodes:
                 yield int(port, 16), address
+
+
+def _opened(pid: int) -> Iterator[str]:
+    """What a process has open; one of them may be closed again, or the process ended, before it is looked at."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                yield str(handle.readlink())
 
 
 @pytest.mark.chaos  # long: a whole stack, twice

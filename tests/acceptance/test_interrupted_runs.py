@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from cli.demo.oracle import CaCounts
 from schemas.certificates import CertificateRenewalResult
-from tests.acceptance.cases import HOLD, Cases, assert_no_secret, assert_told, ended
+from tests.acceptance.cases import HOLD, ONE_ATTEMPT, Cases, assert_no_secret, assert_told, ended
 from tests.acceptance.fleet import Fleet
 
 WAYS = ("terminated", "cancelled", "aborted", "paused", "reset", "undoing")
@@ -23,7 +23,7 @@ FAIL_THEN_HOLD = f'if [ ! -e "$1.failed" ]; then touch "$1.failed"; exit 1; fi; 
 async def test_a_run_that_is_interrupted_in_the_middle_of_a_wave(fleets: Callable[..., Fleet]) -> None:
     fleet = fleets()
     cases = Cases(fleet)
-    cases.build({case: {} for case in WAYS})
+    cases.build({case: {} for case in WAYS} | {"undoing": ONE_ATTEMPT})
     fleet.worker()
     before, client = await cases.issue_first(), await cases.client()
     counted = fleet.counts()

@@ -21,8 +21,7 @@ async def test_the_temporal_server_is_killed_in_the_middle(
     try:
         fleet = fleets(server=DevServer(server.address, server.ui, server.namespace))
         cases = Cases(fleet)
-        # Patient: a step that came to nothing here would be the machine's doing, and undo the renewal.
-        cases.build({"www": {"verify_timeout_s": 20.0, "target_patience_s": 60.0}})
+        cases.build({"www": {}})
         fleet.worker()
         before = await cases.issue_first()
         counted = fleet.counts()

@@ -101,6 +101,8 @@ def test_bad_input_fails_at_once_with_words_a_person_can_act_on(
         if code:
             expect(shown).to_contain_text(CATALOGUE[code].what_to_do)
             # The input is the person's own, and shown as such; the error does not repeat it.
+            if given:
+                expect(shown_input(page)).to_contain_text(CANARY)
             assert shown.inner_text().count(CANARY) == given.count(CANARY)
 
 

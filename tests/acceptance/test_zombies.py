@@ -33,7 +33,7 @@ def test_a_worker_that_wakes_after_others_have_finished_and_renewed_again_change
 def test_a_worker_that_wakes_after_others_have_gone_back_changes_nothing(
     fleets: Callable[..., Fleet],
 ) -> None:
-    fleet = fleets().build(targets=("web-1",), verify_timeout_s=2.0, target_patience_s=2)
+    fleet = fleets().build(targets=("web-1",), verify_timeout_s=5.0, target_patience_s=2)
     first = fleet.worker(name="first")
     assert fleet.renew()["state"] == "COMPLETED"
     first.stop()

@@ -36,7 +36,7 @@ def test_a_target_whose_lock_a_hanging_worker_holds_is_put_back_as_soon_as_it_le
 ) -> None:
     """It hangs between its switch and its reload, half-way: the undo waits for the lock, and then puts it back."""
     fleet = fleets().build(targets=("web-1", "web-2"), target_patience_s=3, waves=[2])
-    fleet.target("web-2")["reload_timeout_s"] = fleet.target("web-1")["reload_timeout_s"] = 1.0
+    fleet.target("web-2")["reload_timeout_s"] = fleet.target("web-1")["reload_timeout_s"] = 3.0
     fleet.write()
     first = fleet.worker(name="first")
     assert fleet.renew()["state"] == "COMPLETED"

@@ -1,9 +1,12 @@
 """Starts a server when the first test of the run asks for it, and stops all of them when the run ends.
 
 pytest's controlling process starts the broker; test processes ask over a Unix socket, one JSON line each way.
+Servers start side by side: each has a thread of its own, which lives as long as the broker, since the kernel takes
+the end of that thread for the end of the server's supervisor (`cli.dev.process`).
 The broker ends when its standard input closes, so it can't outlive a killed run.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -12,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.servers import starters
@@ -45,8 +49,19 @@ class Broker:
         self._folder = folder
         self._started: dict[str, dict[str, str]] = {}
         self._stops: list[Callable[[], None]] = []
+        self._threads = {name: ThreadPoolExecutor(1, name) for name in starters.STARTERS}
 
-    def answer(self, want: str) -> dict[str, str]:
+    def take(self, line: socket.socket) -> None:
+        """Answer what is asked on this line, once its server has started."""
+        with line.makefile("rb") as asked:
+            want = json.loads(asked.readline())["want"]
+        self._threads[want].submit(self._answer, want, line)
+
+    def _answer(self, want: str, line: socket.socket) -> None:
+        with line, contextlib.suppress(BrokenPipeError):  # who asked may be gone by now
+            line.sendall(json.dumps(self._start(want)).encode() + b"\n")
+
+    def _start(self, want: str) -> dict[str, str]:
         if want not in self._started:
             folder = self._folder / want
             folder.mkdir(exist_ok=True)
@@ -58,6 +73,8 @@ class Broker:
         return self._started[want]
 
     def stop(self) -> None:
+        for thread in self._threads.values():
+            thread.submit(int).result()  # whatever is being started has started then
         for stop in reversed(self._stops):
             stop()
 
@@ -84,9 +101,7 @@ def _loop(path: str, broker: Broker) -> None:
                 if key.fileobj is sys.stdin:
                     return
                 line, _address = door.accept()
-                with line:
-                    want = json.loads(line.makefile("rb").readline())["want"]
-                    line.sendall(json.dumps(broker.answer(want)).encode() + b"\n")
+                broker.take(line)
 
 
 if __name__ == "__main__":

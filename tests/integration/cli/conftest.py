@@ -35,7 +35,7 @@ from tests.integration.cli.open_run import OpenRun
 from workers.wiring import Wiring
 from workflows.certificates.sweep import CertificateSweep
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 @dataclass(frozen=True)

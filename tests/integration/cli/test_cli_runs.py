@@ -1,18 +1,23 @@
 """Runs on a real server, as people start, look at, follow and steer them from the command line."""
 
+import asyncio
 import json
 import secrets
-import threading
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from cli.output import ExitCode
 from schemas.runs import Steer, Steered
-from tests.integration.cli.conftest import House, until
+from tests.integration.cli.conftest import DEADLINE_S, House, until
 
 
 def _input(house: House, **given: object) -> tuple[str, Path]:
@@ -70,12 +75,13 @@ def test_a_run_is_started_looked_at_steered_and_followed_to_its_end(house: House
         is False
     )
 
-    finishing = threading.Timer(0.5, _finish, (house, workflow_id))
-    finishing.start()
-    watched = house.redoubt("watch", workflow_id, "-o", "jsonl")
-    finishing.join()
-    assert watched.code == ExitCode.OK, watched.err
-    last = json.loads(watched.out.splitlines()[-1])
+    argv = [sys.executable, "-m", "cli.main", "watch", workflow_id, "-o", "jsonl"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["state"] == "RUNNING"
+        _finish(house, workflow_id)
+        last = json.loads(watching.stdout.readlines()[-1])
+    assert watching.returncode == ExitCode.OK
     assert last["state"] == "COMPLETED"
     assert last["result"]["outcome"] == "renewed"
     after = house.redoubt("status", workflow_id)
@@ -111,10 +117,10 @@ def test_the_exit_code_of_watch_says_how_it_ended(house: House) -> None:
     assert "VerificationFailed: web-1 does not serve it." in failed.out
 
     workflow_id, file = _input(house)
-    aborting = threading.Timer(1.0, lambda: house.ask(_abort(workflow_id)))
-    aborting.start()
-    aborted = house.redoubt("start", "CertificateRenewal", "--input", str(file), "--wait")
-    aborting.join()
+    with ThreadPoolExecutor(1) as aside:
+        aborting = aside.submit(house.ask, _abort(workflow_id))
+        aborted = house.redoubt("start", "CertificateRenewal", "--input", str(file), "--wait")
+        aborting.result()
     assert aborted.code == ExitCode.FAILED
     assert "Aborted: " in aborted.out
 
@@ -126,10 +132,21 @@ def test_the_exit_code_of_watch_says_how_it_ended(house: House) -> None:
 
 
 def _abort(workflow_id: str) -> Callable[[Client], Awaitable[Steered]]:
+    """As soon as there is such a run."""
+
     async def tell(client: Client) -> Steered:
-        handle = client.get_workflow_handle(workflow_id)
-        told: Steered = await handle.execute_update("abort", Steer(reason="enough"), result_type=Steered)
-        return told
+        handle, until = client.get_workflow_handle(workflow_id), time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                told: Steered = await handle.execute_update(
+                    "abort", Steer(reason="enough"), result_type=Steered
+                )
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return told
 
     return tell
 

@@ -56,6 +56,17 @@ def scraped(port: int) -> str:
     return text
 
 
+def unready(running: Running) -> dict[str, str]:
+    """What its checks say while it is not ready. Each has two seconds, which a busy machine may need for any."""
+    status, told = running.ask("/readyz")
+    checks: dict[str, str] = told.get("checks", {}) if status == 503 else {}
+    return checks
+
+
+def failing(running: Running) -> set[str]:
+    return {name for name, said in unready(running).items() if said != "ok"}
+
+
 def draining(running: Running) -> bool:
     return any(line["event"].startswith("draining") for line in running.said())
 
@@ -70,7 +81,7 @@ async def test_sigterm_lets_the_running_activity_finish(installation: Installati
     assert EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED not in await events(handle)
     (installation.folder / "one.release").touch()
 
-    assert running.child.wait(30) == 0
+    assert running.child.wait(60) == 0
     assert EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED in await events(handle)
     await handle.terminate()
 
@@ -81,7 +92,7 @@ async def test_a_second_signal_ends_it_at_once(installation: Installation, worke
     running.child.signal(signal.SIGTERM)
     await until(lambda: draining(running), "it drains")
     running.child.signal(signal.SIGINT)
-    assert running.child.wait(10) == 128 + signal.SIGINT
+    assert running.child.wait(60) == 128 + signal.SIGINT
     await handle.terminate()
 
 
@@ -91,7 +102,7 @@ async def test_after_its_grace_an_activity_is_cancelled_and_the_worker_ends(
     running = worker(installation, graceful_shutdown_s=0.2)
     handle = await holding(installation, "one")
     running.child.signal(signal.SIGTERM)
-    assert running.child.wait(30) == 0
+    assert running.child.wait(60) == 0
     await handle.terminate()
 
 
@@ -101,7 +112,7 @@ async def test_an_activity_that_can_not_be_cancelled_does_not_keep_the_process(
     running = worker(installation, graceful_shutdown_s=0.2)
     handle = await holding(installation, "stubborn")
     running.child.signal(signal.SIGTERM)
-    assert running.child.wait(30) == 1
+    assert running.child.wait(60) == 1
     assert any("leaves without it" in line["event"] for line in running.said())
     await handle.terminate()
 
@@ -125,8 +136,8 @@ async def test_it_is_not_ready_once_its_namespace_is_gone(
     installation.document["temporal"]["namespace"] = namespace
     running = await asyncio.to_thread(worker, installation)
     operator(installation, "namespace", "delete", "--yes", "--namespace", namespace)
-    await until(lambda: running.ask("/readyz")[0] == 503, "not ready")
-    assert running.ask("/readyz")[1]["checks"][f"temporal {namespace}"] == "DependencyUnavailable"
+    wanted = {f"temporal {namespace}": "DependencyUnavailable"}
+    await until(lambda: wanted.items() <= unready(running).items(), "not ready, and why")
 
 
 def operator(made: Installation, *words: str) -> None:
@@ -195,10 +206,7 @@ async def test_while_temporal_is_away_it_is_alive_not_ready_and_then_ready_again
         made = install(tmp_path, server.address)
         running = await asyncio.to_thread(worker, made)
         server.child.kill()
-        await until(lambda: running.ask("/readyz")[0] == 503, "not ready")
-        checks = running.ask("/readyz")[1]["checks"]
-        assert checks["temporal default"] != "ok"
-        assert checks["records"] == "ok"
+        await until(lambda: failing(running) == {"temporal default"}, "not ready, and why")
         assert running.ask("/livez")[0] == 200
         await asyncio.to_thread(start_temporal, server)
         await until(running.ready, "ready again")
@@ -215,8 +223,7 @@ async def test_it_is_not_ready_while_the_records_can_not_be_written(
     with installation.wiring.engine().connect() as other:
         other.exec_driver_sql("ROLLBACK")
         other.exec_driver_sql("BEGIN EXCLUSIVE")
-        await until(lambda: running.ask("/readyz")[0] == 503, "not ready")
-        assert running.ask("/readyz")[1]["checks"]["records"] != "ok"
+        await until(lambda: failing(running) == {"records"}, "not ready, and why")
         other.exec_driver_sql("ROLLBACK")
     await until(running.ready, "ready again")
 
@@ -262,7 +269,7 @@ async def test_a_versioned_pool_gets_no_run_until_its_build_is_promoted(
     deployment = f"tiny-{uuid.uuid4().hex[:8]}"
     worker(installation, deployment=deployment, build_id="build-1")
     (installation.folder / "versioned.release").touch()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not any(
         one.version == f"{deployment}:build-1"
         for one in (await pollers(client, installation.pool))["workflows"]
