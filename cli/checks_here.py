@@ -51,6 +51,11 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
     yield Check(
         "policy", partial(_policy, wiring), "redoubt policy check, then sign and apply: docs/policies.md"
     )
+    yield Check(
+        "codec server",
+        partial(_readers, wiring),
+        "name whom it shows (docs/codec-server.md), or leave it out",
+    )
     migrate = "redoubt store migrate"
     yield Check("records' schema", partial(_answers, wiring.check_schema, "is the newest"), migrate)
     yield Check(
@@ -127,6 +132,20 @@ def _tools() -> str:
     if missing:
         raise Concern(f"not on this machine: {', '.join(missing)} (needed for redoubt dev)")
     return "all that redoubt dev needs are here"
+
+
+def _readers(wiring: Wiring) -> str:
+    given = wiring.settings.codec_server
+    if wiring.settings.policy.root_sha256 is None:
+        return "without a policy, whoever has the token or the secret path may decode"
+    shared = {"token": (given.token, given.token_principal)}
+    shared["secret_path"] = (given.secret_path, given.secret_path_principal)
+    unnamed = [name for name, (secret, principal) in shared.items() if secret and not principal]
+    if unnamed:
+        raise Concern(
+            f"with a policy it shows nobody, so it opens nothing: codec_server.{', '.join(unnamed)}"
+        )
+    return "who decodes is known"
 
 
 def _policy(wiring: Wiring) -> str:

@@ -204,6 +204,17 @@ def test_every_command_that_signs_takes_exactly_one_key(
         assert "one key to sign with" in said.err
 
 
+def test_doctor_says_which_shared_secret_shows_nobody(folder: Path) -> None:
+    given = {"installation": "test", "policy": {"root_sha256": "a" * 64}}
+    shared = {"secret_path": "file:secrets/path"}
+    for more, state in (({}, State.WARNING), ({"secret_path_principal": "web-ui"}, State.OK)):
+        document = {**given, "codec_server": {**shared, **more}}
+        (folder / "redoubt.yaml").write_text(json.dumps(document))
+        checks = local_checks(Wiring(load(folder / "redoubt.yaml")))
+        found = next(one for one in checks if one.name == "codec server")
+        assert checked(found)[0].state is state
+
+
 def test_doctor_says_that_no_policy_holds(folder: Path) -> None:
     found = next(one for one in local_checks(Wiring(load(folder / "redoubt.yaml"))) if one.name == "policy")
     assert checked(found)[0].state is State.WARNING
