@@ -3,7 +3,8 @@
 Whoever can write to Temporal can start runs and activities, complete them, and send any header. So:
 
 - The first activity admits the run: the signed request that came with it is held against this installation,
-  namespace, workflow type, workflow ID and input, against the policy's keys, roles and windows, and is taken once.
+  namespace, workflow type, workflow ID and input, against the policy's keys, roles and windows, and is taken once,
+  with the count of a FIDO2 key that has signed it.
   What comes without a request is from `UNKNOWN` and may do what the policy grants to `unknown`.
 - What it found is recorded with the operation, with the policy's version. The activity of each effect reads it from
   the records and judges it again with that version: signature, role, and that it is this operation's own.
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
-from activities.policies import Held, Policies
+from activities.policies import Held, Policies, count_of
 from clients.identities import Verifier
 from rules.policies import may_begin
 from rules.requests import Facing, Spoken, input_digest, mismatch, spoken, statement
@@ -84,7 +85,7 @@ class Gate:
             asked = Asked(workflow_type, info.workflow_id or "", given, self._request(), now)
             requester = self._judged(held, asked)
             self._in_its_window(held, asked)
-            self._take(asked.request, taken_up)
+            self._take(held, asked.request, taken_up)
         except NotAuthorized as refused:
             self._refuse(where, "start", given.subject, refused)
             raise
@@ -178,7 +179,7 @@ class Gate:
         if not decision.yes:
             raise NotAuthorized(f"This was refused: {decision.why}.")
 
-    def _take(self, request: SignedRequest | None, taken_up: str | None) -> None:
+    def _take(self, held: Held, request: SignedRequest | None, taken_up: str | None) -> None:
         """Each request once. A run that was reset brings again the one by which its operation was started."""
         if request is None:
             return
@@ -186,7 +187,8 @@ class Gate:
         if kept is not None and Authorization.model_validate(kept).request == request:
             return
         info = activity.info()
-        if not self._records.use(request.nonce, f"{info.workflow_id}/{info.workflow_run_id}"):
+        by = f"{info.workflow_id}/{info.workflow_run_id}"
+        if not self._records.use(request.nonce, by, count_of(self._verify, held.policy, request)):
             raise NotAuthorized("This was refused: the signed request has been used by another run.")
 
     def _request(self) -> SignedRequest | None:

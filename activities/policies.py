@@ -16,11 +16,21 @@ from clients.identities import Verifier
 from clients.signers import Proof, counted
 from rules import policies as rules
 from rules.counters import Counted
-from rules.requests import key_of
+from rules.requests import Spoken, key_of, spoken, statement
 from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.policies import Policy, Signature
+from schemas.principals import SignedRequest
 from schemas.signing_keys import SigningKey
 from store.policies import Installed, PolicyRecords
+
+
+def count_of(verify: Verifier, policy: Policy, request: SignedRequest) -> Counted | None:
+    """How often the FIDO2 key that has signed the request says that it has signed; None of another kind of key."""
+    found, message = spoken(policy, request), statement(request)
+    proof = verify(found.key, message, request.signature) if isinstance(found, Spoken) else None
+    if proof is None or not isinstance(found, Spoken):
+        return None
+    return counted(found.key, message, proof, request.issued_at)
 
 
 class Held(NamedTuple):

@@ -15,18 +15,19 @@ from activities.authorizing import STEP, Gate
 from activities.policies import Policies
 from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
-from clients.signers.file import FileSigner
+from clients.signers import Signer
 from rules.requests import Facing, input_digest
 from schemas.certificates import CertificateRenewalInput
 from schemas.errors import NotAuthorized
-from schemas.policies import Authorization, Grant, Policy, Role, Window
+from schemas.policies import Authorization, Grant, Policy, PrincipalEntry, Role, Window
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from store.spool import Spool
 from store.sql.engine import connect, reading
 from store.sql.journal import SqlJournal
 from store.sql.migrations import migrate
 from store.sql.policies import SqlPolicies
-from tests.unit.policies.people import ANNA, policy, request
+from tests.servers.fido2_key import SoftwareKey
+from tests.unit.policies.people import ANNA, fido2_signer, policy, request
 from tests.unit.policies.test_chain import digest, put, written
 
 KIND = "CertificateRenewal"
@@ -98,7 +99,7 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     engine.dispose()
 
 
-def signed(given: CertificateRenewalInput = WWW, signer: FileSigner = ANNA, **changes: Any) -> SignedRequest:
+def signed(given: CertificateRenewalInput = WWW, signer: Signer = ANNA, **changes: Any) -> SignedRequest:
     facing = Facing("test", "default", Act.START, KIND, f"certificate-renewal/{given.certificate}", "")
     facing = facing._replace(input_sha256=input_digest(given))
     return request(signer, facing=facing).model_copy(update=changes)
@@ -115,6 +116,19 @@ def test_without_a_policy_everything_works_as_before(house: Callable[..., House]
     open_house.gate.record(operation, None)
     assert open_house.does(lambda: open_house.gate.confirm(operation, "key/shared")) == {}
     assert open_house.events() == ["operation.opened"]
+
+
+def test_a_start_signed_by_a_clone_of_a_fido2_key_is_refused(house: Callable[..., House]) -> None:
+    device = SoftwareKey()
+    key = fido2_signer("anna", device)
+    anna = PrincipalEntry(signing_keys=(key.key,))
+    held = house(policy(ANNA_MAY, principals={**policy().principals, "anna": anna}))
+    assert held.admit(header(signed(signer=key)), run="1")
+    device.counter -= 1  # a copy that was made before this start counts from there
+    with pytest.raises(NotAuthorized, match="may have been cloned"):
+        held.admit(header(signed(signer=key)), run="2")
+    assert held.events() == ["authorization.refused"]
+    assert held.admit(header(signed(signer=key)), run="3")
 
 
 def test_a_signed_start_is_admitted_recorded_and_confirmed_at_each_effect(
