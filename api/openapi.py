@@ -165,7 +165,7 @@ UPDATE: Final = _operation(
             "application/json": {
                 "schema": {"oneOf": [_model(Steer), _model(Vote)]},
                 "examples": {
-                    "pause, resume, abort": {"value": {"reason": "a freeze until Monday"}},
+                    "pause, resume, abort, end-grace": {"value": {"reason": "a freeze until Monday"}},
                     "approve, reject": {"value": _SIGNED},
                 },
             }

@@ -33,6 +33,7 @@ UPDATES: Final[dict[str, type[Contract]]] = {
     "pause": Steer,
     "resume": Steer,
     "abort": Steer,
+    "end-grace": Steer,
     "approve": Vote,
     "reject": Vote,
 }

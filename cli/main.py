@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "pause": ("cli.runs:pause", "Hold a run before its next step."),
     "resume": ("cli.runs:resume", "Let a paused run go on."),
     "abort": ("cli.runs:abort", "Stop a run; what it has switched is put back."),
+    "end-grace": ("cli.runs:end_grace", "End a renewal's grace early; what it replaced stays."),
     "approve": ("cli.approvals:approve", "Approve what a run is going to do, after you have read it."),
     "reject": ("cli.approvals:reject", "Reject what a run is going to do: it ends, and nothing was begun."),
     "approvals": ("cli.approvals:app", "What waits for approval, and the keys that approve."),

@@ -186,6 +186,19 @@ def abort(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     _steer(Act.ABORT, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
 
 
+def end_grace(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    workflow_id: WorkflowId,
+    reason: Reason,
+    as_: As = "",
+    key: Key = "",
+    token: Token = "",
+    fido2: Fido2 = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Let a renewal end without its grace, or without the rest of it; nothing that it replaced is retired."""
+    _steer(Act.END_GRACE, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
+
+
 def _steer(act: Act, workflow_id: str, reason: str, by: tuple[str, Chosen], output: Format) -> None:
     if not 1 <= len(reason) <= 500:  # noqa: PLR2004  # as schemas.runs.Steer has it
         raise typer.BadParameter("a reason has 1 to 500 characters", param_hint="--reason")

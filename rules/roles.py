@@ -15,7 +15,7 @@ from schemas.principals import Act, Principal
 
 ACTS: Final[Mapping[Role, frozenset[Act]]] = {
     Role.VIEWER: frozenset({Act.READ}),
-    Role.OPERATOR: frozenset({Act.READ, Act.START, Act.PAUSE, Act.RESUME, Act.ABORT}),
+    Role.OPERATOR: frozenset({Act.READ, Act.START, Act.PAUSE, Act.RESUME, Act.ABORT, Act.END_GRACE}),
     Role.APPROVER: frozenset({Act.READ, Act.APPROVE, Act.REJECT}),
     Role.AUDITOR: frozenset({Act.READ, Act.DECODE, Act.EXPORT, Act.VERIFY}),
     Role.ADMIN: frozenset({Act.READ, Act.CHANGE_POLICY}),

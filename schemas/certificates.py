@@ -161,6 +161,14 @@ class Close(Contract):
     why: str = ""
 
 
+class EndGrace(Contract):
+    """Whose grace is to end, and for what."""
+
+    certificate: str
+    revocation: str = ""
+    """The operation that waits for it; empty: it ends if a CA says that the new certificate is due."""
+
+
 class Done(Contract):
     """What a step says when there is nothing to hand on but words for people."""
 
@@ -201,6 +209,8 @@ class SweepDecision(Contract):
     not_after: AwareDatetime | None = None
     held_off: bool = False
     """Due, but its last renewal failed so recently that the sweep waits."""
+    in_grace: bool = False
+    """A renewal of it is in its grace, which is ended first."""
     request: SignedRequest | None = None
     """By which the sweep starts the renewal; None where the workers have no key of their own."""
 

@@ -37,6 +37,7 @@ class Event(StrEnum):
     CERTIFICATE_STAGED = "certificate.staged"
     CERTIFICATE_SWITCHED = "certificate.switched"
     CERTIFICATE_VERIFIED = "certificate.verified"
+    CERTIFICATE_GRACE_ENDED = "certificate.grace_ended"
     CERTIFICATE_RESTORED = "certificate.restored"
     CERTIFICATE_REVOKED = "certificate.revoked"
     KEY_DESTROYED = "key.destroyed"

@@ -59,6 +59,7 @@ class Act(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ABORT = "abort"
+    END_GRACE = "end-grace"
     APPROVE = "approve"
     REJECT = "reject"
     CHANGE_POLICY = "change-policy"

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
-from schemas.certificates import CertificateRenewalInput, Sha256
+from schemas.certificates import CertificateRenewalInput, EndGrace, Sha256
 from schemas.contract import Contract, WorkflowInput
 from schemas.principals import SignedRequest
 
@@ -102,6 +102,11 @@ class RevocationPlan(Contract):
             skip_grace=True,
             reason=f"to be revoked as {self.reason.value}",
         )
+
+    @property
+    def way(self) -> EndGrace:
+        """What has to end before."""
+        return EndGrace(certificate=self.certificate, revocation=self.operation)
 
     def step(self, fingerprint: str = "") -> "RevocationStep":
         return RevocationStep(operation=self.operation, certificate=self.certificate, fingerprint=fingerprint)

@@ -20,7 +20,7 @@ class RunStatus(Contract):
 
 
 class Steer(Contract):
-    """The argument of the updates `pause`, `resume` and `abort`."""
+    """The argument of the updates `pause`, `resume`, `abort` and `end-grace`."""
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rules.requests import LONGEST, SERVICE, Facing, input_digest
 from schemas.catalogue import WORKFLOW_TYPES
-from schemas.contract import WorkflowInput
+from schemas.contract import Contract, WorkflowInput
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from schemas.settings import Settings
 from schemas.settings.api import OidcIssuerSettings
@@ -92,6 +92,17 @@ class Authority:
 
     def signed(self, workflow_type: str, given: WorkflowInput) -> SignedRequest | None:
         """By the workers' own key, for the service of the workflow type's capability; None without a key."""
+        return self._signed(Act.START, workflow_type, given, given)
+
+    def signed_update(
+        self, act: Act, workflow_type: str, subject: WorkflowInput, given: Contract
+    ) -> SignedRequest | None:
+        """The same for an update; `subject`: an input of the run that is told."""
+        return self._signed(act, workflow_type, subject, given)
+
+    def _signed(
+        self, act: Act, workflow_type: str, subject: WorkflowInput, given: Contract
+    ) -> SignedRequest | None:
         from clients.identities.requesting import signed_request
         from clients.signers.file import FileSigner
 
@@ -102,9 +113,9 @@ class Authority:
         facing = Facing(
             installation=self._settings.installation,
             namespace=self._settings.temporal.namespace_of(kind.capability),
-            act=Act.START,
+            act=act,
             workflow_type=workflow_type,
-            workflow_id=kind.workflow_id(given),
+            workflow_id=kind.workflow_id(subject),
             input_sha256=input_digest(given),
         )
         who = Principal(name=f"{SERVICE}{kind.capability}", shown=Shown.SERVICE)

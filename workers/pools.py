@@ -95,6 +95,7 @@ POOLS: dict[str, Pool] = {
                 ("activities.certificates.planning:PlanningActivities", _certificate_activities),
                 ("activities.certificates.issuing:IssuingActivities", _certificate_activities),
                 ("activities.certificates.switching:SwitchingActivities", _certificate_activities),
+                ("activities.certificates.grace:GraceActivities", _certificate_activities),
                 ("activities.certificates.retiring:RetiringActivities", _certificate_activities),
                 ("activities.approving:ApprovingActivities", _approving_activities),
                 ("activities.certificates.revoking:RevokingActivities", _certificate_activities),

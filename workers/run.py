@@ -22,6 +22,7 @@ import structlog
 from temporalio.worker import Worker
 
 from clients.telemetry import Logs, configure_logging
+from clients.temporal.open_runs import OpenRuns
 from clients.tls import groups
 from schemas.settings import Settings
 from schemas.settings.processes import PoolSettings
@@ -111,6 +112,7 @@ class _Process:
         for pool in self._pools:
             if pool.on_temporal:
                 client = await self._wiring.client(pool.name, runtime)
+                self._wiring.runs[pool.name] = OpenRuns(client, asyncio.get_running_loop())
                 self._work.workers[pool.name] = build_worker(client, pool, self._wiring, self._only)
         readiness = Readiness(checks_of(self._wiring, self._pools, self._work.workers, self._work.dead))
         health = [await open_health(one, readiness) for one in distinct(self._given)]

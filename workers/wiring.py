@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from clients.keystores.software import SoftwareKeyStore
     from clients.probes import Prober
     from clients.revocation import Revocations
+    from clients.runs import Runs
     from clients.secrets import SecretSource
     from clients.targets import Target
     from clients.temporal.codec import RedoubtCodec
@@ -65,6 +66,8 @@ class Wiring:
         self._once = Once()
         self.meter: MetricMeter | None = None
         """The runtime's, in a worker process: set before any activity is built."""
+        self.runs: Final[dict[str, Runs]] = {}
+        """By capability, in a worker process: set before its activities are built."""
 
     # --- secrets and keys -----------------------------------------------------------------------------
 
@@ -230,6 +233,8 @@ class Wiring:
             target=self.target,
             gate=self.authority().gate(),
             signed=self.authority().signed,
+            signed_update=self.authority().signed_update,
+            runs=lambda: self.runs["certificates"],
             approvals=self.approval_gate(),
             room=self.authority().room(),
             revocations=self.revocations(),

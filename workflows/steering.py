@@ -5,6 +5,8 @@ Abort wins over pause. Once a run undoes itself, it is no longer steered: undoin
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -12,6 +14,8 @@ from temporalio.exceptions import ApplicationError
 from schemas.errors import Aborted
 from schemas.runs import RunStatus, Steer, Steered
 from workflows.story import Story
+
+T = TypeVar("T")
 
 
 class Steerable:
@@ -80,12 +84,23 @@ class Steerable:
         if workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
 
-    async def rest(self, seconds: float, why: str) -> None:
-        """Sleep durably, unless someone aborts."""
+    async def rest(self, seconds: float, why: str, enough: Callable[[], bool] = lambda: False) -> None:
+        """Sleep durably, unless someone aborts or it is `enough`."""
         try:
             await workflow.wait_condition(
-                lambda: bool(self.abort_reason), timeout=seconds, timeout_summary=why
+                lambda: bool(self.abort_reason) or enough(), timeout=seconds, timeout_summary=why
             )
         except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one on every Python
             return
         await self.may_go_on()
+
+    async def unless_aborted(self, step: Coroutine[Any, Any, T]) -> T:
+        """Do what only waits: given up at once when someone aborts, or when the run is cancelled."""
+        doing = asyncio.create_task(step)
+        try:
+            await workflow.wait_condition(lambda: doing.done() or bool(self.abort_reason))
+            if not doing.done():
+                await self.may_go_on()
+            return await doing
+        finally:
+            doing.cancel()

@@ -13,6 +13,7 @@ from rules.points import reached
 from schemas.certificates import CertificateFacts
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
+from store import Operation
 
 LOOKED_BACK = 500
 """Operations on one certificate in which its certificates and keys are looked for: many may have failed in a row."""
@@ -50,10 +51,24 @@ class KnownCertificates(Steps):
     def _issued_before(self, certificate: str) -> Iterator[Issued]:
         """What the ended operations on this certificate had issued; newest first."""
         for ending in self._around.journal.endings(KIND, certificate, LOOKED_BACK):
-            for step in self._around.journal.steps(ending.operation):
-                if step.step.startswith("issued/") and step.result:
-                    yield Issued(
-                        issuer=step.step.split("/")[2],
-                        chain=str(step.result["chain"]).encode("ascii"),
-                        facts=CertificateFacts.model_validate(step.result["facts"]),
-                    )
+            yield from self._issued_by(ending.operation)
+
+    def _issued_ever(self, certificate: str) -> Iterator[Issued]:
+        """The same, and before it what the open operation has had issued: in its grace, targets hold that."""
+        left = self._unfinished_renewal(certificate)
+        if left is not None:
+            yield from self._issued_by(left.operation)
+        yield from self._issued_before(certificate)
+
+    def _unfinished_renewal(self, certificate: str) -> Operation | None:
+        unfinished = self._around.journal.unfinished(KIND)
+        return next((one for one in unfinished if one.subject == certificate), None)
+
+    def _issued_by(self, operation: str) -> Iterator[Issued]:
+        for step in self._around.journal.steps(operation):
+            if step.step.startswith("issued/") and step.result:
+                yield Issued(
+                    issuer=step.step.split("/")[2],
+                    chain=str(step.result["chain"]).encode("ascii"),
+                    facts=CertificateFacts.model_validate(step.result["facts"]),
+                )

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.drift import drifted
-from activities.certificates.issued import KnownCertificates
+from activities.certificates.grace import GraceJudge
 from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, plan_of
@@ -31,6 +31,7 @@ from schemas.certificates import (
 from schemas.errors import InvalidInput, InvalidSettings, RedoubtError
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.certificates import CertificateSettings
+from store import Operation
 
 SHARED = "shared"
 
@@ -41,7 +42,7 @@ LARGEST_SWEEP = 250
 """Renewals that one sweep starts: with their signed requests they stay below 256 KiB in one payload."""
 
 
-class PlanningActivities(KnownCertificates):
+class PlanningActivities(GraceJudge):
     @activity.defn
     @beats
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
@@ -109,7 +110,7 @@ class PlanningActivities(KnownCertificates):
         """Look at what every target holds, and at operations that ended runs have left open."""
         refresh_lists(self._around)
         unfinished = self._around.journal.unfinished(KIND)
-        left = {operation.subject for operation in unfinished}
+        left = {operation.subject: operation for operation in unfinished}
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []
         unreadable: list[SweepDecision] = []
@@ -119,7 +120,7 @@ class PlanningActivities(KnownCertificates):
             elif decision.due:
                 (held_off if decision.held_off else due).append(decision)
         # What ends first goes first; what an earlier run has left goes on by itself, if that run is still there.
-        due.sort(key=lambda one: (one.certificate in left, one.not_after or _LONG_AGO))
+        due.sort(key=lambda one: (one.certificate in left and not one.in_grace, one.not_after or _LONG_AGO))
         due, waiting = self._with_room(
             due, {one.subject for one in unfinished if self._around.room.has_begun(one.operation)}
         )
@@ -151,13 +152,13 @@ class PlanningActivities(KnownCertificates):
             beside.append(Begun(KIND, one.certificate, datetime.now(UTC), under_way=True))
         return may, waiting
 
-    def _looked_at(self, left: set[str]) -> list[tuple[str, SweepDecision | RedoubtError]]:
+    def _looked_at(self, left: Mapping[str, Operation]) -> list[tuple[str, SweepDecision | RedoubtError]]:
         """Each certificate's decision, or why there is none; several at a time, for a host may hang."""
         inventory = self._around.inventory
 
         def look(name: str) -> SweepDecision | RedoubtError:
             try:
-                return self._decide(name, inventory[name], left_open=name in left)
+                return self._decide(name, inventory[name], left.get(name))
             except RedoubtError as error:
                 activity.logger.warning("%s can't be looked at: %s", name, error.in_full)
                 return error
@@ -171,12 +172,14 @@ class PlanningActivities(KnownCertificates):
                 # One that is cancelled waits for what is under way, and not for a thousand more.
                 threads.shutdown(cancel_futures=True)
 
-    def _decide(self, name: str, settings: CertificateSettings, *, left_open: bool) -> SweepDecision:
-        if left_open:
-            # It may be in its grace, with targets that hold the new one: else the metrics would tell of the old one.
-            with contextlib.suppress(RedoubtError):
-                self._measured(name, settings)
-            return SweepDecision(certificate=name, due=True, why="an earlier renewal was left unfinished")
+    def _decide(self, name: str, settings: CertificateSettings, left: Operation | None) -> SweepDecision:
+        if left is not None:
+            unfinished = SweepDecision(
+                certificate=name, due=True, why="an earlier renewal was left unfinished"
+            )
+            with contextlib.suppress(RedoubtError):  # a target that can't be looked at now
+                return self._overruled(left, self._measured(name, settings)) or unfinished
+            return unfinished
         by_target = self._measured(name, settings)
         held, now = list(by_target.values()), datetime.now(UTC)
         decision = self._due(name, settings, held, now)

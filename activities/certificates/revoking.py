@@ -10,14 +10,12 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.issued import Issued, KnownCertificates
-from activities.certificates.steps import KIND, plan_of
+from activities.certificates.steps import KIND, REVOCATION, plan_of
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import Done
 from schemas.errors import InvalidInput, StillServed, UnknownSubject
 from schemas.revocations import CertificateRevocationInput, RevocationPlan, RevocationStep, Served, ToRevoke
 from store import Operation
-
-REVOCATION = "CertificateRevocation"
 
 
 class RevokingActivities(KnownCertificates):
@@ -72,7 +70,7 @@ class RevokingActivities(KnownCertificates):
         now = datetime.now(UTC)
         found = {
             one.facts.fingerprint: _to_revoke(one)
-            for one in self._issued_before(given.certificate)
+            for one in self._issued_ever(given.certificate)
             if one.facts.fingerprint in wanted and one.facts.not_after > now
         }
         if not found:
@@ -107,17 +105,17 @@ class RevokingActivities(KnownCertificates):
             ]
             if holding:
                 raise StillServed(f"{', '.join(holding)} still holds {step.fingerprint[:12]}.")
-        for known in self._issued_before(plan.certificate):
+        for known in self._issued_ever(plan.certificate):
             if known.facts.fingerprint == step.fingerprint:
                 return Done(words=self._revoke(plan.operation, known, plan.reason))
         raise UnknownSubject(f"The journal does not know certificate {step.fingerprint} any more.")
 
     def _refuse_while_it_may_be_put_back(self, plan: RevocationPlan, fingerprint: str) -> None:
-        for left in self._around.journal.unfinished(KIND):
-            if left.subject == plan.certificate and fingerprint in plan_of(left).previous.values():
-                raise StillServed(
-                    f"A renewal of {plan.certificate} is under way and may still put {fingerprint[:12]} back."
-                )
+        left = self._unfinished_renewal(plan.certificate)
+        if left is not None and fingerprint in plan_of(left).previous.values():
+            raise StillServed(
+                f"A renewal of {plan.certificate} is under way and may still put {fingerprint[:12]} back."
+            )
 
     @activity.defn
     @beats

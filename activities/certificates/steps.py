@@ -20,19 +20,21 @@ from clients.issuers import Issuer
 from clients.keystores import KeyStore
 from clients.probes import Prober
 from clients.revocation import Revocations
+from clients.runs import Runs
 from clients.targets import Target
 from rules.endings import not_shown
 from rules.points import reached
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
-from schemas.contract import WorkflowInput
+from schemas.contract import Contract, WorkflowInput
 from schemas.errors import CaRefused, CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
 from schemas.evidence import Event
-from schemas.principals import SignedRequest
+from schemas.principals import Act, SignedRequest
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.targets import TargetSettings
 from store import Journal, Operation
 
 KIND = "CertificateRenewal"
+REVOCATION = "CertificateRevocation"
 
 _IRREVOCABLE = ("revoke/", "destroy/")
 _IN_LOG_WITHIN_S = 15.0
@@ -56,6 +58,10 @@ class Surroundings:
     revocations: Revocations
     signed: Callable[[str, WorkflowInput], SignedRequest | None]
     """The service's own request to start a workflow type; None where it has no key."""
+    signed_update: Callable[[Act, str, WorkflowInput, Contract], SignedRequest | None]
+    """The same for an update of the run that this input names."""
+    runs: Callable[[], Runs]
+    """Known once the worker is connected."""
     service: str = "service:certificates"
     distrusted: frozenset[str] = frozenset()
     """Issuers that are not to be used any more, and whose certificates are to be replaced."""

@@ -116,8 +116,8 @@ async def _rogue(wiring: Wiring, steps: list[Any]) -> list[tuple[str, str]]:
 
 def _govern(fleet: Fleet) -> None:
     """Install a policy by which `anna` and the service of certificates may start, and nobody else."""
-    anna = PrincipalEntry(signing_keys=(_key(fleet.folder / "secrets" / "anna"),))
-    service = PrincipalEntry(signing_keys=(_key(fleet.folder / "secrets" / "service"),))
+    anna = PrincipalEntry(signing_keys=(key_in(fleet.folder / "secrets" / "anna"),))
+    service = PrincipalEntry(signing_keys=(key_in(fleet.folder / "secrets" / "service"),))
     root = PrincipalEntry(signing_keys=(key_of(ADMIN, "root-1"),))
     may_start = ("anna", "service:certificates")
     policy = Policy(
@@ -138,7 +138,7 @@ def _govern(fleet: Fleet) -> None:
     assert applied.code == 0, applied.err
 
 
-def _key(file: Path) -> SigningKey:
+def key_in(file: Path) -> SigningKey:
     file.touch(mode=0o600)
     file.write_bytes(pem())
 

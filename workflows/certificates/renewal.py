@@ -34,6 +34,7 @@ from schemas.certificates import (
     Undo,
 )
 from schemas.errors import Aborted, OrderLost, RedoubtError, UndoIncomplete
+from schemas.runs import Steer, Steered
 from workflows.approving import Approvable
 from workflows.doing import QUICK, all_of, done, to_its_end
 from workflows.failures import code_of, detail_of, end_with, words_of
@@ -59,6 +60,18 @@ KEY_STORE_PATIENCE_S = 120.0
 
 @workflow.defn
 class CertificateRenewal(Approvable):
+    grace_ended: str = ""
+    """Why the grace is ended early, if it is."""
+
+    @workflow.update(name="end-grace")
+    async def end_grace(self, steer: Steer) -> Steered:
+        self.grace_ended = steer.reason
+        return self._now()
+
+    @end_grace.validator
+    def _may_end_grace(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
+        self._refuse_unless(self.steered and not self.grace_ended, "end its grace")
+
     @workflow.run
     async def run(self, given: CertificateRenewalInput) -> CertificateRenewalResult:
         self.story = Story(given.certificate, who_can_act=OPERATOR)
@@ -70,6 +83,8 @@ class CertificateRenewal(Approvable):
         """Issuers that could not issue, in words."""
         try:
             plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
+            if given.skip_grace and plan.grace_s:  # what an earlier run has left had one
+                self.grace_ended = given.reason or "it is to be skipped"
             if not plan.due:
                 return self._not_due(plan)
             return await self._renew(plan)
@@ -94,8 +109,14 @@ class CertificateRenewal(Approvable):
             raise
         # Every target is verified: from here on nothing is put back any more, whatever fails.
         self.steered = False
-        await self._retire(plan)
-        await self._do(Switching.close_renewal, plan.closing("renewed", ""), "finish", plan.undo_patience_s)
+        if self.grace_ended and not plan.settled:
+            self.retired = (
+                f"The grace was ended early, so what was replaced stays: {plain(self.grace_ended)}",
+            )
+        else:
+            await self._retire(plan)
+        closing = plan.closing("renewed", self.grace_ended)
+        await self._do(Switching.close_renewal, closing, "finish", plan.undo_patience_s)
         return self._renewed(plan)
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
@@ -173,11 +194,13 @@ class CertificateRenewal(Approvable):
         self.story.row(name, state=state, has=_short(has.words))
 
     async def _grace(self, plan: RenewalPlan) -> None:
-        if plan.grace_s:
+        if plan.grace_s and not self.grace_ended:
             self.story.enter(
-                "grace", waits_for=f"{plan.grace_s:.0f} s to pass", who_can_act="operator: abort"
+                "grace", waits_for=f"{plan.grace_s:.0f} s to pass", who_can_act="operator: abort, end-grace"
             )
-            await self.rest(plan.grace_s, "the previous certificate is kept")
+            await self.rest(
+                plan.grace_s, "the previous certificate is kept", enough=lambda: bool(self.grace_ended)
+            )
 
     async def _retire(self, plan: RenewalPlan) -> None:
         """What was replaced goes; where it can't now, the renewal is good all the same, and says what stays."""

@@ -16,6 +16,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
+from activities.certificates.grace import GraceActivities as Grace
 from activities.certificates.revoking import RevokingActivities as Revoking
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import CertificateRenewalResult
@@ -33,8 +34,10 @@ T = TypeVar("T")
 OPERATOR = "operator: pause, abort"
 PATIENCE_S = 3600.0
 """How long the CA is asked to revoke."""
-ANOTHER_RENEWAL = timedelta(seconds=10)
-"""Until the renewal that is running already is looked at again."""
+UNTIL_IT_HAS_ENDED = timedelta(days=30)
+"""One attempt at waiting for a renewal that runs: one activity however long that takes, so the history stays short."""
+REPLACEMENTS = 3
+"""How often a replacement is tried: one that goes on with what an earlier run has left may bring the doomed one."""
 
 
 @workflow.defn
@@ -54,12 +57,13 @@ class CertificateRevocation(Approvable):
             end_with(failure)
 
     async def _whole(self, plan: RevocationPlan) -> CertificateRevocationResult:
-        self.story.steps = 3 + len(plan.certificates) + plan.replace
+        self.story.steps = 3 + len(plan.certificates) + 3 * plan.replace
         for one in plan.certificates:
             self.story.row(one.fingerprint[:12], state="to be revoked", issuer=one.issuer, serial=one.serial)
         try:
             if plan.needs_approval:
                 await self.approved(plan.operation)
+            await self._make_way(plan)
             replaced_by = await self._replaced(plan) if plan.replace else {}
             if plan.needs_approval and plan.replace:
                 await self.approved(plan.operation)
@@ -80,35 +84,40 @@ class CertificateRevocation(Approvable):
 
     async def _replaced(self, plan: RevocationPlan) -> dict[str, str]:
         """What every target serves instead; nothing if none holds what is to be revoked."""
-        self.story.enter("looking", who_can_act=OPERATOR)
-        served = await self._do(Revoking.still_served, plan.step(), "which targets hold it")
-        if not served.targets:
-            return {}
-        self.story.enter("replacing", waits_for="the renewal", who_can_act=OPERATOR)
-        renewed = await self._renewal(plan)
-        self.story.step_done()
-        return renewed.fingerprints
+        replaced: dict[str, str] = {}
+        for _ in range(REPLACEMENTS):
+            self.story.enter("looking", who_can_act=OPERATOR)
+            served = await self._do(Revoking.still_served, plan.step(), "which targets hold it")
+            if not served.targets:
+                break
+            self.story.enter("replacing", waits_for="the renewal", who_can_act=OPERATOR)
+            try:
+                replaced = (await self._renewal(plan)).fingerprints
+            except WorkflowAlreadyStartedError:
+                await self._make_way(plan)
+            self.story.step_done()
+        return replaced
+
+    async def _make_way(self, plan: RevocationPlan) -> None:
+        """Until no renewal of it runs: a grace is ended, and anything else is waited for, for days if need be."""
+        running = "the renewal of this certificate that is running already"
+        self.story.enter("making way", waits_for=running, who_can_act=OPERATOR)
+        waiting = self._do(Grace.end_grace, plan.way, "until no renewal runs", PATIENCE_S, UNTIL_IT_HAS_ENDED)
+        await self.unless_aborted(waiting)
 
     async def _renewal(self, plan: RevocationPlan) -> CertificateRenewalResult:
-        kind = WORKFLOW_TYPES["CertificateRenewal"]
-        given = plan.renewal
-        while True:
-            await self.may_go_on()
-            try:
-                return await workflow.execute_child_workflow(
-                    CertificateRenewal.run,
-                    given,
-                    id=kind.workflow_id(given),
-                    # A renewal that is half-way goes to its end, or back, whatever becomes of this run.
-                    parent_close_policy=ParentClosePolicy.ABANDON,
-                    memo={REQUEST_HEADER: plan.request} if plan.request else None,
-                    static_summary=f"replace {plan.certificate}",
-                    static_details=kind.summary,
-                )
-            except WorkflowAlreadyStartedError:
-                self.story.waits_for = "the renewal of this certificate that is running already"
-                self.story.tell()
-                await workflow.sleep(ANOTHER_RENEWAL, summary="until the running renewal has ended")
+        await self.may_go_on()
+        kind, given = WORKFLOW_TYPES["CertificateRenewal"], plan.renewal
+        return await workflow.execute_child_workflow(
+            CertificateRenewal.run,
+            given,
+            id=kind.workflow_id(given),
+            # A renewal that is half-way goes to its end, or back, whatever becomes of this run.
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            memo={REQUEST_HEADER: plan.request} if plan.request else None,
+            static_summary=f"replace {plan.certificate}",
+            static_details=kind.summary,
+        )
 
     async def _revoke(self, plan: RevocationPlan) -> None:
         self.story.enter("revoking", waits_for="the evidence log, and the CA", who_can_act=OPERATOR)

@@ -4,14 +4,21 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
+from activities.certificates.grace import GraceActivities as Grace
 from activities.certificates.planning import PlanningActivities as Planning
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
     CertificateSweepInput,
     CertificateSweepResult,
+    EndGrace,
     SweepDecision,
     SweepFindings,
 )
@@ -21,6 +28,8 @@ from workflows.doing import done
 from workflows.steering import Steerable
 from workflows.story import Story
 
+A_GRACE = timedelta(days=1)
+"""One attempt at ending a grace: until the renewal has closed."""
 A_LOOK_AT_ALL = timedelta(minutes=10)
 """One attempt at looking at every target of every certificate."""
 
@@ -96,6 +105,8 @@ class CertificateSweep(Steerable):
     async def _renewal(self, decision: SweepDecision) -> str:
         kind = WORKFLOW_TYPES["CertificateRenewal"]
         given = decision.renewal
+        if decision.in_grace and not await self._out_of_its_grace(decision):
+            return "failed"
         try:
             renewed = await workflow.execute_child_workflow(
                 CertificateRenewal.run,
@@ -115,3 +126,14 @@ class CertificateSweep(Steerable):
                 raise
             return "failed"
         return renewed.outcome
+
+    async def _out_of_its_grace(self, decision: SweepDecision) -> bool:
+        name = decision.certificate
+        told = f"end the grace of {name}: {decision.why}"
+        try:
+            await done(Grace.end_grace, EndGrace(certificate=name), told, attempt=A_GRACE)
+        except ActivityError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            return False
+        return True

@@ -31,7 +31,7 @@ from schemas.errors import (
     TargetUnreachable,
     VerificationFailed,
 )
-from schemas.runs import SEARCH_ATTRIBUTES, RunStatus, Steer
+from schemas.runs import SEARCH_ATTRIBUTES, RunStatus, Steer, Steered
 from tests.integration.workflows.stand_ins import TARGETS, BehindBreaker, StandIns, plan
 from tests.replay.ring import TestOnlyRing
 from workflows.certificates.renewal import CertificateRenewal
@@ -67,10 +67,12 @@ def _worker(server: WorkflowEnvironment, acts: StandIns) -> Worker:
     )
 
 
-async def _start(server: WorkflowEnvironment) -> WorkflowHandle[Any, CertificateRenewalResult]:
+async def _start(
+    server: WorkflowEnvironment, *, skip_grace: bool = False
+) -> WorkflowHandle[Any, CertificateRenewalResult]:
     return await server.client.start_workflow(
         CertificateRenewal.run,
-        CertificateRenewalInput(certificate="www", force=True),
+        CertificateRenewalInput(certificate="www", force=True, skip_grace=skip_grace),
         id="certificate-renewal/www",
         task_queue=QUEUE,
     )
@@ -233,6 +235,32 @@ async def test_an_abort_in_the_grace_puts_everything_back(server: WorkflowEnviro
     assert (
         acts.counted["restore/web-1"] == acts.counted["restore/web-2"] == acts.counted["restore/web-3"] == 1
     )
+
+
+async def test_a_grace_that_is_ended_early_ends_well_and_retires_nothing(server: WorkflowEnvironment) -> None:
+    acts = StandIns(plan(grace_s=GRACE_S, revoke_previous=True, destroy_keys=True))
+    before = await server.get_current_time()
+    async with _worker(server, acts):
+        handle = await _start(server)
+        await _phase(handle, "grace")
+        await handle.execute_update("end-grace", Steer(reason="the new one was revoked"), result_type=Steered)
+        result = await handle.result()
+    assert (await server.get_current_time() - before).total_seconds() < GRACE_S / 2
+    assert result.outcome == "renewed"
+    (kept,) = result.retired
+    assert "what was replaced stays: the new one was revoked" in kept
+    assert acts.asked[-1] == "close/renewed"
+    assert not any(step.startswith(("undo/", "restore/")) for step in acts.asked)
+
+
+async def test_what_a_run_had_left_with_a_grace_goes_on_without_where_it_is_to_be_skipped(
+    server: WorkflowEnvironment,
+) -> None:
+    acts = StandIns(plan(grace_s=GRACE_S))
+    before = await server.get_current_time()
+    async with _worker(server, acts):
+        await (await _start(server, skip_grace=True)).result()
+    assert (await server.get_current_time() - before).total_seconds() < GRACE_S / 2
 
 
 async def test_a_cancelled_run_puts_everything_back_and_ends_as_cancelled(

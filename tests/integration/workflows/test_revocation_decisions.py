@@ -3,6 +3,8 @@
 The activities are stand-ins, the replacement is the real workflow over stand-ins of its own.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,13 +14,19 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio import activity
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from schemas.approvals import Approval, ApprovalAsk, Tally, Verdict
-from schemas.certificates import CertificateRenewalInput, Done
-from schemas.errors import RedoubtError, ReloadFailed, StillServed
+from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult, Done, EndGrace
+from schemas.errors import DependencyOpen, RedoubtError, ReloadFailed, StillServed
 from schemas.revocations import (
     CertificateRevocationInput,
     CertificateRevocationResult,
@@ -28,7 +36,7 @@ from schemas.revocations import (
     Served,
     ToRevoke,
 )
-from schemas.runs import Steer, Steered
+from schemas.runs import RunStatus, Steer, Steered
 from tests.integration.workflows.stand_ins import NEW, TARGETS, StandIns, plan
 from tests.integration.workflows.test_approving import Panel
 from tests.integration.workflows.test_renewal_decisions import server
@@ -41,6 +49,7 @@ __all__ = ["server"]
 
 QUEUE = "revoking"
 OLD = "c" * 64
+DAY_S = 86_400.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,11 +61,14 @@ class Revoking:
     replace: bool = True
     needs_approval: bool = False
     served: tuple[str, ...] = TARGETS
+    doomed_until: int = 1
+    """So many renewals must end before the targets hold another."""
+    renewed: Callable[[], int] = lambda: 0
     refuses: RedoubtError | None = None
     asked: list[str] = field(default_factory=list)
 
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.plan_revocation, self.still_served, self.revoke, self.close_revocation]
+        return [self.plan_revocation, self.end_grace, self.still_served, self.revoke, self.close_revocation]
 
     @activity.defn
     async def plan_revocation(self, given: CertificateRevocationInput) -> RevocationPlan:
@@ -72,9 +84,23 @@ class Revoking:
         )
 
     @activity.defn
+    async def end_grace(self, asked: EndGrace) -> Done:
+        """As the real one: told to end its grace, the renewal that runs is waited for."""
+        running = activity.client().get_workflow_handle(f"certificate-renewal/{asked.certificate}")
+        with contextlib.suppress(RPCError, WorkflowUpdateFailedError):
+            await running.execute_update("end-grace", Steer(reason="a test"), result_type=Steered)
+            self.asked.append("end-grace")
+        with contextlib.suppress(RPCError, WorkflowFailureError):
+            while (await running.describe()).status is WorkflowExecutionStatus.RUNNING:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        return Done()
+
+    @activity.defn
     async def still_served(self, step: RevocationStep) -> Served:  # noqa: ARG002 - the activity's signature
         self.asked.append("look")
-        return Served(targets=dict.fromkeys(self.served, OLD))
+        served = self.served if self.renewed() < self.doomed_until else ()
+        return Served(targets=dict.fromkeys(served, OLD))
 
     @activity.defn
     async def revoke(self, step: RevocationStep) -> Done:
@@ -153,6 +179,7 @@ async def begin(server: WorkflowEnvironment) -> AsyncIterator[Begin]:
             workflows=[CertificateRevocation, CertificateRenewal],
             activities=[*acts.activities(), *renewing.activities(), *panels],
         )
+        acts.renewed = lambda: renewing.counted["close/renewed"]
         await worker.__aenter__()
         workers.append(worker)
         return Here(await _start(server), acts, renewing, server)
@@ -168,7 +195,7 @@ async def test_it_is_revoked_once_every_target_serves_another(begin: Begin) -> N
     assert result.revoked == (OLD,)
     assert result.replaced_by == dict.fromkeys(TARGETS, NEW.fingerprint)
     assert here.renewing.asked[-1] == "close/renewed"
-    assert here.acts.asked == ["plan", "look", f"revoke/{OLD}", "close/revoked"]
+    assert here.acts.asked == ["plan", "look", "look", f"revoke/{OLD}", "close/revoked"]
 
 
 async def test_nothing_is_replaced_where_no_target_holds_it(begin: Begin) -> None:
@@ -197,18 +224,63 @@ async def test_what_is_still_served_is_not_revoked_and_it_is_closed_as_failed(be
     assert here.acts.asked[-1] == "close/failed"
 
 
-async def test_a_renewal_that_runs_already_is_waited_for(begin: Begin, server: WorkflowEnvironment) -> None:
-    renewing = StandIns(plan(grace_s=60))
-    other = await server.client.start_workflow(
+async def _other(server: WorkflowEnvironment) -> WorkflowHandle[Any, CertificateRenewalResult]:
+    return await server.client.start_workflow(
         CertificateRenewal.run,
         CertificateRenewalInput(certificate="www", force=True),
         id="certificate-renewal/www",
         task_queue=QUEUE,
     )
-    here = await begin(Revoking(), renewing)
+
+
+async def _phase(here: Here, phase: str) -> None:
+    while (await here.run.query("status", result_type=RunStatus)).phase != phase:  # noqa: ASYNC110 - a server's answer
+        await asyncio.sleep(0.02)
+
+
+async def test_the_grace_of_a_renewal_that_brought_the_doomed_one_is_ended(
+    begin: Begin, server: WorkflowEnvironment
+) -> None:
+    renewing, before = StandIns(plan(grace_s=30 * DAY_S)), await server.get_current_time()
+    other = await _other(server)
+    here = await begin(Revoking(doomed_until=2), renewing)
     assert (await here.run.result()).revoked == (OLD,)
-    assert (await other.result()).outcome == "renewed"
+    assert (await server.get_current_time() - before).total_seconds() < DAY_S
+    assert "The grace was ended early" in (await other.result()).retired[0]
     assert renewing.counted["close/renewed"] == 2
+
+
+async def test_a_renewal_that_is_paused_is_waited_for_by_one_step_however_long_it_takes(
+    begin: Begin, server: WorkflowEnvironment
+) -> None:
+    renewing = StandIns(plan(), holds="key")
+    other = await _other(server)
+    here = await begin(Revoking(doomed_until=2), renewing)
+    await renewing.holding.wait()
+    await other.execute_update("pause", Steer(reason="a freeze"), result_type=Steered)
+    renewing.go.set()
+    await _phase(here, "making way")
+    await other.execute_update("resume", Steer(reason="enough"), result_type=Steered)
+    assert (await here.run.result()).revoked == (OLD,)
+    events = [event async for event in here.run.fetch_history_events()]
+    steps = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
+    assert steps.count("end_grace") == 1
+    assert not any(event.HasField("timer_started_event_attributes") for event in events)
+
+
+async def test_an_abort_is_heard_while_a_renewal_is_waited_for(
+    begin: Begin, server: WorkflowEnvironment
+) -> None:
+    renewing = StandIns(plan(), holds="key")
+    other = await _other(server)
+    here = await begin(Revoking(), renewing)
+    await renewing.holding.wait()
+    await _phase(here, "making way")
+    await here.run.execute_update("abort", Steer(reason="not now"), result_type=Steered)
+    assert await here.fails() == "Aborted"
+    assert here.acts.asked[-1] == "close/failed"
+    renewing.go.set()
+    await other.result()
 
 
 async def test_one_that_was_terminated_is_gone_on_with(begin: Begin, server: WorkflowEnvironment) -> None:
@@ -219,7 +291,7 @@ async def test_one_that_was_terminated_is_gone_on_with(begin: Begin, server: Wor
     acts.needs_approval = False
     again = await _start(server)
     assert (await again.result()).operation == "op-9"
-    assert here.acts.asked == ["plan", "plan", "look", f"revoke/{OLD}", "close/revoked"]
+    assert here.acts.asked == ["plan", "plan", "look", "look", f"revoke/{OLD}", "close/revoked"]
 
 
 async def test_nothing_is_replaced_before_enough_have_approved(
@@ -239,13 +311,14 @@ async def test_an_approval_that_expired_while_it_was_replaced_is_asked_for_anew(
     begin: Begin, server: WorkflowEnvironment
 ) -> None:
     panel = Records(rule(("anna",), needed=1, hours=48), server.get_current_time)
-    replacing = StandIns(plan(grace_s=72 * 3600.0))
+    for_days = DependencyOpen("one is left alone.", retry_after_s=72 * 3600)
+    replacing = StandIns(plan(issuers=("one",)), {"order/one": iter([for_days])})
     here = await begin(Revoking(needs_approval=True), replacing, panel)
     first = await here.approval()
     await here.told("anna", first)
     await server.sleep(timedelta(hours=73))
     second = await here.approval(after=first.digest)
-    assert here.acts.asked == ["plan", "look"]
+    assert here.acts.asked == ["plan", "look", "look"]
     await here.told("anna", second)
     assert (await here.run.result()).revoked == (OLD,)
 

@@ -66,7 +66,7 @@ def vote(
         verdict=verdict,
         approver=approver,
         key_id=f"{approver}-{key}",
-        at=AT,
+        at=about.asked_at,
         signature="AA==",
     )
 

@@ -12,7 +12,7 @@ from schemas.principals import UNKNOWN, Act, Principal, Shown
 
 MAY = {
     "viewer": {"read"},
-    "operator": {"read", "start", "pause", "resume", "abort"},
+    "operator": {"read", "start", "pause", "resume", "abort", "end-grace"},
     "approver": {"read", "approve", "reject"},
     "auditor": {"read", "decode", "export", "verify"},
     "admin": {"read", "change-policy"},

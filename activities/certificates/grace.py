@@ -1,0 +1,115 @@
+"""The grace of a renewal, ended before its time: what replaced the old certificate is itself to be replaced.
+
+While the grace lasts the renewal holds the certificate's workflow ID, so no other one can begin. Whoever needs one
+(the sweep, since a CA says that the new certificate is due; a revocation) has it end, and waits until it has. Nothing
+is put back, and nothing of the old one is retired: that is left to the renewal that follows.
+
+Who asks is not believed: a revocation is looked up in the records with its authority, and without one the CAs are
+asked again.
+"""
+
+import time
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.beating import beats
+from activities.certificates.issued import KnownCertificates
+from activities.certificates.sensing import heard
+from activities.certificates.steps import KIND, REVOCATION, plan_of
+from rules import certificates as rules
+from schemas.catalogue import WORKFLOW_TYPES
+from schemas.certificates import CertificateFacts, CertificateRenewalInput, Done, EndGrace, SweepDecision
+from schemas.errors import NotAuthorized
+from schemas.evidence import Entry, Event, Kind
+from schemas.principals import Act
+from schemas.runs import Steer
+from store import Operation
+
+_LOOK_EVERY_S = 1.0
+
+
+class GraceJudge(KnownCertificates):
+    """Base of the activities that judge what came out of a renewal that is in its grace."""
+
+    def _overruled(
+        self, left: Operation, by_target: dict[str, CertificateFacts | None]
+    ) -> SweepDecision | None:
+        """Why the certificate is due again, by its dates or by what a CA says; None if it is not, or in no grace."""
+        if not self._in_its_grace(left):
+            return None
+        name, facts, now = left.subject, list(by_target.values()), datetime.now(UTC)
+        policy = self._settings(name).renew
+        decision = heard(
+            self._around,
+            self._issued_ever(name),
+            facts,
+            policy=policy,
+            decision=rules.due(name, facts, policy, now),
+            now=now,
+        )
+        return decision.model_copy(update={"in_grace": True}) if decision.due else None
+
+    def _in_its_grace(self, left: Operation) -> bool:
+        """Every target is verified, and nothing is put back or retired yet."""
+        plan = plan_of(left)
+        if plan.undoing or self._settled(left.operation):
+            return False
+        ended = {step.step for step in self._around.journal.steps(left.operation) if step.result is not None}
+        return all(f"verify/{name}" in ended for name in plan.targets)
+
+
+class GraceActivities(GraceJudge):
+    @activity.defn
+    @beats
+    def end_grace(self, asked: EndGrace) -> Done:
+        """Have the renewal that runs end without (the rest of) its grace; return once none runs any more."""
+        given = CertificateRenewalInput(certificate=asked.certificate)
+        workflow_id = WORKFLOW_TYPES[KIND].workflow_id(given)
+        why = self._why(asked)
+        if why:
+            info, steer = activity.info(), Steer(reason=why[:500])
+            request = self._around.signed_update(Act.END_GRACE, KIND, given, steer)
+            once = f"{info.workflow_run_id}/{info.activity_id}"
+            self._around.runs().tell(workflow_id, Act.END_GRACE, steer, request, once)
+        while self._around.runs().is_open(workflow_id):
+            time.sleep(_LOOK_EVERY_S)  # where the activity is cancelled this raises
+        return Done(words=why)
+
+    def _why(self, asked: EndGrace) -> str:
+        """In words; empty if there is no reason (any more)."""
+        left = self._unfinished_renewal(asked.certificate)
+        why = self._by_revocation(asked) if asked.revocation else self._by_cas(asked.certificate, left)
+        if why and left is not None:
+            self._tell(left, why)
+        return why
+
+    def _by_revocation(self, asked: EndGrace) -> str:
+        opened = self._around.journal.operation(asked.revocation)
+        if (opened.kind, opened.subject, opened.closed) != (REVOCATION, asked.certificate, None):
+            raise NotAuthorized(f"No revocation of {asked.certificate} is under way that asks for this.")
+        self._around.gate.confirm(opened.operation, "grace")
+        return f"the revocation {opened.operation} waits for it"
+
+    def _by_cas(self, certificate: str, left: Operation | None) -> str:
+        if left is None:
+            return ""
+        held = {target.name: self._held(target) for target in self._settings(certificate).targets}
+        overruled = self._overruled(left, held)
+        return "" if overruled is None else overruled.why
+
+    def _tell(self, left: Operation, why: str) -> None:
+        """Before the run is told, and once for each who asks."""
+        info = activity.info()
+        entry = Entry(
+            operation=left.operation,
+            step=f"grace-ended/{info.workflow_run_id}",
+            kind=Kind.NOTE,
+            what=Event.CERTIFICATE_GRACE_ENDED,
+            subject=left.subject,
+            who=self._around.service,
+            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            at=datetime.now(UTC),
+            facts={"why": why[:1000]},
+        )
+        self._around.journal.note(entry)
