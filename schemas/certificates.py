@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from schemas.contract import Contract, WorkflowInput
 from schemas.principals import SignedRequest
+from schemas.settings.certificates import ReplacementPolicy
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -209,6 +210,10 @@ class SweepDecision(Contract):
     not_after: AwareDatetime | None = None
     held_off: bool = False
     """Due, but its last renewal failed so recently that the sweep waits."""
+    distrusted: bool = False
+    """Due since its issuer is distrusted."""
+    wave: int = 0
+    """Of the replacement of a distrusted issuer's certificates; 0: it is renewed for itself."""
     in_grace: bool = False
     """A renewal of it is in its grace, which is ended first."""
     request: SignedRequest | None = None
@@ -217,7 +222,12 @@ class SweepDecision(Contract):
     @property
     def renewal(self) -> CertificateRenewalInput:
         """What the sweep starts for it."""
-        return CertificateRenewalInput(certificate=self.certificate, reason=self.why)
+        return CertificateRenewalInput(
+            certificate=self.certificate,
+            # There is nothing to go back to where the issuer is distrusted, and the next wave waits.
+            skip_grace=self.distrusted,
+            reason=self.why,
+        )
 
 
 class SweepFindings(Contract):
@@ -229,6 +239,11 @@ class SweepFindings(Contract):
     """Certificates with a target that could not be looked at, and why."""
     held_off: tuple[SweepDecision, ...] = ()
     """Certificates that are due and whose last renewal failed not long ago."""
+    halted: tuple[SweepDecision, ...] = ()
+    """Certificates of a distrusted issuer that no wave takes up, since too many have failed."""
+    failed_lately: int = 0
+    """How many of a distrusted issuer are held off, and how many renewals still go back."""
+    replacement: ReplacementPolicy = ReplacementPolicy()
     postponed: int = 0
 
 
@@ -242,4 +257,6 @@ class CertificateSweepResult(Contract):
     """Renewals that were still under way (paused, in their grace, going back) when the sweep had waited enough."""
     held_off: tuple[str, ...] = ()
     """Those that are due, and wait since their last renewal failed."""
+    halted: tuple[str, ...] = ()
+    """Those of a distrusted issuer that were not begun, since too many of them have failed."""
     postponed: int = 0

@@ -239,6 +239,7 @@ class Wiring:
             room=self.authority().room(),
             revocations=self.revocations(),
             distrusted=frozenset(self.settings.distrusted_issuers),
+            replacement=self.settings.replacement,
             list_keepers=tuple(
                 name for name, given in self.settings.issuers.items() if isinstance(given, LocalIssuer)
             ),

@@ -81,6 +81,7 @@ class Measures:
             "due": len(found.due),
             "held_off": len(found.held_off),
             "unreadable": len(found.unreadable),
+            "halted": len(found.halted),
             "postponed": found.postponed,
         }
         for state, number in states.items():

@@ -17,6 +17,7 @@ from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, plan_of
 from rules import certificates as rules
 from rules.limits import Begun
+from rules.replacing import in_waves
 from rules.waves import waves
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
@@ -121,23 +122,29 @@ class PlanningActivities(GraceJudge):
                 (held_off if decision.held_off else due).append(decision)
         # What ends first goes first; what an earlier run has left goes on by itself, if that run is still there.
         due.sort(key=lambda one: (one.certificate in left and not one.in_grace, one.not_after or _LONG_AGO))
-        due, waiting = self._with_room(
-            due, {one.subject for one in unfinished if self._around.room.has_begun(one.operation)}
+        # What still goes back has failed, too.
+        failed = sum(one.distrusted for one in held_off) + sum(one.undoing for one in left.values())
+        planned = in_waves(due, self._around.inventory, self._around.replacement, failed)
+        may_begin, waiting = self._with_room(
+            planned.due, {one.subject for one in unfinished if self._around.room.has_begun(one.operation)}
         )
         held_off += waiting
         findings = SweepFindings(
             looked_at=len(self._around.inventory),
-            due=tuple(self._signed(decision) for decision in due[:LARGEST_SWEEP]),
+            due=tuple(self._signed(decision) for decision in may_begin[:LARGEST_SWEEP]),
             unreadable=tuple(unreadable[:LARGEST_SWEEP]),
             held_off=tuple(held_off[:LARGEST_SWEEP]),
-            postponed=max(0, len(due) - LARGEST_SWEEP),
+            halted=planned.halted[:LARGEST_SWEEP],
+            failed_lately=failed,
+            replacement=self._around.replacement,
+            postponed=max(0, len(may_begin) - LARGEST_SWEEP),
         )
         self._note(findings)
         self._around.measures.swept(findings)
         return findings
 
     def _with_room(
-        self, due: list[SweepDecision], begun: Collection[str]
+        self, due: Iterable[SweepDecision], begun: Collection[str]
     ) -> tuple[list[SweepDecision], list[SweepDecision]]:
         """Those that may begin now, all of them together, and those that wait for a window or for room."""
         may: list[SweepDecision] = []
@@ -158,7 +165,7 @@ class PlanningActivities(GraceJudge):
 
         def look(name: str) -> SweepDecision | RedoubtError:
             try:
-                return self._decide(name, inventory[name], left.get(name))
+                return self._replaceable(self._decide(name, inventory[name], left.get(name)))
             except RedoubtError as error:
                 activity.logger.warning("%s can't be looked at: %s", name, error.in_full)
                 return error
@@ -171,6 +178,12 @@ class PlanningActivities(GraceJudge):
             finally:
                 # One that is cancelled waits for what is under way, and not for a thousand more.
                 threads.shutdown(cancel_futures=True)
+
+    def _replaceable(self, decision: SweepDecision) -> SweepDecision:
+        """Raises `InvalidSettings` where its issuer is distrusted and no other is named: that is no failed renewal."""
+        if decision.distrusted:
+            self._trusted(decision.certificate, self._settings(decision.certificate))
+        return decision
 
     def _decide(self, name: str, settings: CertificateSettings, left: Operation | None) -> SweepDecision:
         if left is not None:
@@ -230,6 +243,8 @@ class PlanningActivities(GraceJudge):
                 "looked_at": found.looked_at,
                 "due": [decision.certificate for decision in found.due],
                 "held_off": [decision.certificate for decision in found.held_off],
+                "distrusted": [decision.certificate for decision in found.due if decision.distrusted],
+                "halted": [decision.certificate for decision in found.halted],
                 "postponed": found.postponed,
             },
         )

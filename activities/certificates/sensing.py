@@ -33,7 +33,8 @@ def heard(  # noqa: PLR0913 - what is held, and by what it is judged
     for one in known.values():
         why = _at_once(around, one)
         if why:
-            return decision.model_copy(update={"due": True, "why": why})
+            distrusted = one.issuer in around.distrusted
+            return decision.model_copy(update={"due": True, "why": why, "distrusted": distrusted})
     advices = [advice for one in known.values() if (advice := _advice(around, one, policy, now))]
     if not advices or None in held:
         return decision

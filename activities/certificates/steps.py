@@ -29,7 +29,7 @@ from schemas.contract import Contract, WorkflowInput
 from schemas.errors import CaRefused, CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
 from schemas.evidence import Event
 from schemas.principals import Act, SignedRequest
-from schemas.settings.certificates import CertificateSettings
+from schemas.settings.certificates import CertificateSettings, ReplacementPolicy
 from schemas.settings.targets import TargetSettings
 from store import Journal, Operation
 
@@ -65,6 +65,7 @@ class Surroundings:
     service: str = "service:certificates"
     distrusted: frozenset[str] = frozenset()
     """Issuers that are not to be used any more, and whose certificates are to be replaced."""
+    replacement: ReplacementPolicy = field(default_factory=ReplacementPolicy)
     list_keepers: tuple[str, ...] = ()
     """Issuers whose revocation lists we make anew ourselves."""
     measures: Measures = field(default_factory=Measures)

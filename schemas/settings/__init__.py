@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from schemas.contract import Contract
 from schemas.settings.api import ApiSettings
-from schemas.settings.certificates import CertificateSettings
+from schemas.settings.certificates import CertificateSettings, ReplacementPolicy
 from schemas.settings.challenges import ChallengeSettings, unprovable
 from schemas.settings.dependencies import BreakerSettings, EgressSettings, ResolverSettings
 from schemas.settings.issuers import AcmeIssuer, IssuerSettings, LocalIssuer
@@ -41,6 +41,9 @@ class Settings(Contract):
     distrusted_issuers: tuple[Name, ...] = Field(
         default=(),
         description="Issuers that are not used any more, and whose certificates each sweep replaces from another.",
+    )
+    replacement: ReplacementPolicy = Field(
+        default=ReplacementPolicy(), description="In which waves that is done, and when it stops."
     )
     challenges: dict[Name, ChallengeSettings] = Field(
         default_factory=dict, description="How names are validated."

@@ -23,6 +23,23 @@ class RenewalPolicy(Contract):
     )
 
 
+class ReplacementPolicy(Contract):
+    """How what a distrusted issuer has issued is replaced, all certificates together."""
+
+    waves: tuple[PositiveInt, ...] = Field(
+        default=(1, 5, 25),
+        min_length=1,
+        max_length=100,
+        description="How many certificates each wave replaces, most exposed first; the last number repeats.",
+    )
+    stop_after: PositiveInt = Field(
+        default=2, description="No further wave begins once so many renewals have failed."
+    )
+    pause_s: float = Field(
+        default=0.0, ge=0, le=3600, description="Between two waves: what the next issuer's limits ask for."
+    )
+
+
 class AfterGrace(Contract):
     """What becomes of what was replaced, once the grace is over and nothing is put back any more."""
 

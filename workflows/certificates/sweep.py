@@ -1,6 +1,11 @@
-"""The sweep: finds which certificates are due, and has each renewed."""
+"""The sweep: finds which certificates are due, and has each renewed.
+
+What an issuer that is distrusted has issued is replaced in waves (`rules.replacing`), beside everything else: a wave
+begins once every renewal of the one before has ended, and none does once too many have failed.
+"""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 from temporalio import workflow
@@ -14,6 +19,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.certificates.grace import GraceActivities as Grace
 from activities.certificates.planning import PlanningActivities as Planning
+from rules.replacing import may_begin
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
     CertificateSweepInput,
@@ -26,12 +32,13 @@ from schemas.principals import REQUEST_HEADER
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.doing import done
 from workflows.steering import Steerable
-from workflows.story import Story
+from workflows.story import Story, plain
 
 A_GRACE = timedelta(days=1)
 """One attempt at ending a grace: until the renewal has closed."""
 A_LOOK_AT_ALL = timedelta(minutes=10)
 """One attempt at looking at every target of every certificate."""
+OPERATOR = "operator: pause, abort"
 
 
 @workflow.defn
@@ -40,44 +47,83 @@ class CertificateSweep(Steerable):
     async def run(self, given: CertificateSweepInput) -> CertificateSweepResult:
         self.story = Story("certificates")
         self.ends: dict[str, str] = {}
+        self.halted: tuple[str, ...] = ()
         self.story.begin()
         self.story.enter("looking")
         found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
         self.story.steps = len(found.due)
+        self._tell(found)
+        self.story.enter("renewing", waits_for=f"{len(found.due)} renewals", who_can_act=OPERATOR)
+        self.places = asyncio.Semaphore(given.max_concurrent)
+        waved = asyncio.create_task(self._in_waves(found, given))
+        try:
+            await self._within(given, (one for one in found.due if not one.wave))
+            await waved
+        finally:
+            waved.cancel()
+        return self._swept(found)
+
+    def _tell(self, found: SweepFindings) -> None:
         for state, decisions in (
             ("due", found.due),
             ("unreadable", found.unreadable),
             ("held off", found.held_off),
         ):
             for decision in decisions:
-                self.story.row(decision.certificate, state=state, why=decision.why)
-        self.story.enter("renewing", waits_for=f"{len(found.due)} renewals")
-        ends = await self._renew_all(found.due, given)
-        return self._swept(found, ends)
+                wave = {"wave": str(decision.wave)} if decision.wave else {}
+                self.story.row(decision.certificate, state=state, why=decision.why, **wave)
+        if found.halted:
+            self._halt(found.halted, found.failed_lately)
 
-    async def _renew_all(
-        self, due: tuple[SweepDecision, ...], given: CertificateSweepInput
-    ) -> dict[str, str]:
-        """How each ended. One that is paused, or in its grace, must not keep the next sweep from the others."""
-        places = asyncio.Semaphore(given.max_concurrent)
-        renewals = [asyncio.create_task(self._renew(decision, given.jitter_s, places)) for decision in due]
+    async def _in_waves(self, found: SweepFindings, given: CertificateSweepInput) -> None:
+        waves = sorted({one.wave for one in found.due if one.wave})
+        for number in waves:
+            wave = [one for one in found.due if one.wave == number]
+            told = f"{', '.join(one.certificate for one in wave)[:200]} to be replaced"
+            self.story.enter(f"replacing, wave {number} of {waves[-1]}", waits_for=told, who_can_act=OPERATOR)
+            await self._within(given, wave)
+            failed = found.failed_lately + sum(
+                self.ends.get(one.certificate) == "failed" for one in found.due if one.wave
+            )
+            left = [one for one in found.due if one.wave > number]
+            unknown = any(
+                self.ends.get(one.certificate) in {None, "running", "already_running"} for one in wave
+            )
+            if left and (unknown or not may_begin(failed, found.replacement.stop_after)):
+                self._halt(left, failed)
+                return
+            if left and found.replacement.pause_s:
+                await self.rest(found.replacement.pause_s, "before the next wave")
+
+    def _halt(self, left: Iterable[SweepDecision], failed: int) -> None:
+        self.halted = tuple(one.certificate for one in left)
+        for name in self.halted:
+            self.story.row(name, state="halted")
+        why = f"{failed} have failed" if failed else "some are still under way"
+        self.story.severe("critical")
+        self.story.result = f"No further wave began: {plain(why)}. {len(self.halted)} are not replaced."
+        self.story.tell()
+
+    async def _within(self, given: CertificateSweepInput, due: Iterable[SweepDecision]) -> None:
+        """Until they have ended. One that is paused, or in its grace, must not keep the next sweep from the others."""
+        renewals = [asyncio.create_task(self._renew(decision, given.jitter_s)) for decision in due]
         if renewals:
             ended, left = await workflow.wait(renewals, timeout=given.jitter_s + given.wait_s)
             for renewal in left:
                 renewal.cancel()
             for renewal in ended:
                 renewal.result()
-        return self.ends
 
-    def _swept(self, found: SweepFindings, ends: dict[str, str]) -> CertificateSweepResult:
+    def _swept(self, found: SweepFindings) -> CertificateSweepResult:
         def ended(how: str) -> tuple[str, ...]:
-            return tuple(name for name, end in ends.items() if end == how)
+            return tuple(name for name, end in self.ends.items() if end == how)
 
         failed = (*ended("failed"), *(decision.certificate for decision in found.unreadable))
-        if failed:
+        if failed and not self.halted:
             self.story.severe("warning")
         self.story.enter("done")
-        waiting = sum(decision.certificate not in ends for decision in found.due)
+        begun = self.ends.keys() | set(self.halted)
+        waiting = sum(decision.certificate not in begun for decision in found.due)
         return CertificateSweepResult(
             looked_at=found.looked_at,
             renewed=ended("renewed"),
@@ -85,14 +131,15 @@ class CertificateSweep(Steerable):
             failed=failed,
             running=ended("running"),
             held_off=tuple(decision.certificate for decision in found.held_off),
+            halted=self.halted,
             postponed=found.postponed + waiting,
         )
 
-    async def _renew(self, decision: SweepDecision, jitter_s: float, places: asyncio.Semaphore) -> None:
+    async def _renew(self, decision: SweepDecision, jitter_s: float) -> None:
         name = decision.certificate
         if jitter_s:
             await workflow.sleep(workflow.random().uniform(0, jitter_s), summary=f"jitter before {name}")
-        async with places:
+        async with self.places:
             await self.may_go_on()
             self._ended(name, "running")
             self._ended(name, await self._renewal(decision))

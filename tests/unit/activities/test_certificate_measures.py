@@ -45,7 +45,7 @@ def test_each_measure_is_a_time_or_a_number_under_names_of_the_settings() -> Non
     assert seen.pop(("redoubt_certificate_verification_failures_total", www, web)) == 1
     assert seen.pop(("redoubt_certificate_renewals_total", www, ("outcome", "renewed"))) == 1
     assert seen.pop(("redoubt_certificate_renewals_total", www, ("outcome", "undone"))) == 0
-    for state, number in (("due", 1), ("held_off", 0), ("unreadable", 2), ("postponed", 4)):
+    for state, number in (("due", 1), ("held_off", 0), ("unreadable", 2), ("halted", 0), ("postponed", 4)):
         assert seen.pop(("redoubt_certificates_found", ("state", state))) == number
     now = datetime.now(UTC).timestamp()
     times = (

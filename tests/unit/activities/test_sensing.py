@@ -98,6 +98,7 @@ def test_a_revoked_one_is_due_at_once_and_says_why() -> None:
     decision = decided(Suggesting(None), told=told)
     assert decision.due
     assert decision.why == "aaaaaaaaaaaa was revoked (keyCompromise)"
+    assert not decision.distrusted
     assert told.asked == [(b"chain", b"roots")]
 
 
@@ -136,6 +137,8 @@ def test_one_of_an_issuer_that_is_not_trusted_any_more_is_due_and_nobody_is_aske
     decision = decided(Suggesting(None), told=told, distrusted=frozenset({"acme"}))
     assert decision.due
     assert "issued by acme, which is not trusted any more" in decision.why
+    assert decision.distrusted
+    assert decision.renewal.skip_grace, "there is nothing to go back to"
     assert not told.asked
 
 
