@@ -13,6 +13,7 @@ from schemas.settings.targets import (
     TargetSettings,
     VaultKvTarget,
 )
+from schemas.settings.vault import VaultServer
 
 Secrets = Iterator[tuple[str, str]]
 """The setting's name, and the reference that stands there."""
@@ -45,10 +46,7 @@ def certificate_secrets(settings: Settings) -> Secrets:
                 yield f"issuers.{name}.eab.hmac_key", issuer.eab.hmac_key
             yield from _present(f"issuers.{name}.next_account_key", issuer.next_account_key)
         elif isinstance(issuer, VaultPkiIssuer):
-            for field in ("token", "role_id", "secret_id", "jwt"):
-                yield from _present(
-                    f"issuers.{name}.vault.login.{field}", getattr(issuer.vault.login, field, None)
-                )
+            yield from _of_vault(f"issuers.{name}.vault", issuer.vault)
     for name, challenge in settings.challenges.items():
         update = getattr(challenge, "update", None)
         yield from _present(f"challenges.{name}.update.secret", update.secret if update else None)
@@ -81,8 +79,15 @@ def _of_target(where: str, target: TargetSettings) -> Secrets:
         case SshFilesTarget(ssh=ssh, jump=jump):
             yield f"{where}.ssh.key", ssh.key
             yield from _present(f"{where}.jump.key", jump.key if jump else None)
-        case VaultKvTarget(token=token) | KubernetesSecretTarget(token=token):
+        case VaultKvTarget(vault=vault):
+            yield from _of_vault(f"{where}.vault", vault)
+        case KubernetesSecretTarget(token=token):
             yield f"{where}.token", token
+
+
+def _of_vault(where: str, vault: VaultServer) -> Secrets:
+    for field in ("token", "role_id", "secret_id", "jwt"):
+        yield from _present(f"{where}.login.{field}", getattr(vault.login, field, None))
 
 
 def _present(name: str, reference: str | None) -> Secrets:

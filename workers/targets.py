@@ -1,6 +1,7 @@
 """From a target's settings to its client: each library loads when the first target of its kind is asked for."""
 # ruff: noqa: PLC0415 - each library loads when a target first needs it
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from schemas.settings.targets import (
@@ -10,13 +11,20 @@ from schemas.settings.targets import (
     TargetSettings,
     VaultKvTarget,
 )
+from schemas.settings.vault import VaultServer
 
 if TYPE_CHECKING:
     from clients.secrets import SecretSource
+    from clients.secrets.vault_session import VaultSession
     from clients.targets import Target
 
 
-def made(given: TargetSettings, secrets: "SecretSource") -> "Target":  # pragma: allowlist secret
+def made(
+    given: TargetSettings,
+    secrets: "SecretSource",  # pragma: allowlist secret
+    vault: "Callable[[VaultServer], VaultSession]",
+) -> "Target":
+    """`vault` gives the one log-in to a Vault that everything in this process shares."""
     match given:
         case FilesTarget():
             from clients.targets.files import FilesTarget as Files
@@ -31,7 +39,7 @@ def made(given: TargetSettings, secrets: "SecretSource") -> "Target":  # pragma:
             from clients.targets.secret import SecretTarget
             from clients.targets.vault_kv import VaultShelf
 
-            return SecretTarget(given.name, VaultShelf(given, secrets), given.keep_versions)
+            return SecretTarget(given.name, VaultShelf(given, vault(given.vault)), given.keep_versions)
         case KubernetesSecretTarget():
             from clients.targets.kubernetes_secret import KubernetesShelf
             from clients.targets.secret import SecretTarget

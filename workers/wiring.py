@@ -24,6 +24,7 @@ from schemas.settings import Settings
 from schemas.settings.issuers import AcmeIssuer, LocalIssuer, ManualIssuer, VaultPkiIssuer
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import TargetSettings
+from schemas.settings.vault import VaultServer
 from workers.once import Once
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from clients.revocation import Revocations
     from clients.runs import Runs
     from clients.secrets import SecretSource
+    from clients.secrets.vault_session import VaultSession
     from clients.targets import Target
     from clients.temporal.codec import RedoubtCodec
     from clients.temporal.keyring import KeyRing
@@ -122,6 +124,12 @@ class Wiring:
             )
         return SoftwareKeyStore(name, Path(given.path), self.secrets().resolve(given.master_key))
 
+    def vault(self, given: VaultServer) -> "VaultSession":
+        """One log-in for all that is at the same Vault by the same way in: a wrapped secret ID is good for once."""
+        from clients.secrets.vault_session import VaultSession
+
+        return self._once.get(("vault", given), lambda: VaultSession("this worker", given, self.secrets()))
+
     # --- certificates ---------------------------------------------------------------------------------
 
     def issuer(self, name: str) -> "Issuer":
@@ -152,9 +160,8 @@ class Wiring:
             )
         if isinstance(given, VaultPkiIssuer):
             from clients.issuers.vault_pki import VaultPki
-            from clients.secrets.vault_session import VaultSession
 
-            return VaultPki(name, given, VaultSession(f"the issuer {name}", given.vault, self.secrets()))
+            return VaultPki(name, given, self.vault(given.vault))
         if isinstance(given, ManualIssuer):
             from clients.issuers.manual import ManualIssuer as Manual
 
@@ -209,7 +216,9 @@ class Wiring:
         def made() -> "Target":
             # Putting back must not wait for a breaker: it is tried however often going forward has failed.
             dependency = dependencies.of_target(given)
-            return self._guarded(dependency, client(given, self.secrets()), TargetUnreachable, "switch_back")
+            return self._guarded(
+                dependency, client(given, self.secrets(), self.vault), TargetUnreachable, "switch_back"
+            )
 
         return self._once.get(("target", given), made)
 

@@ -52,9 +52,16 @@ _ELSEWHERE: Final[list[dict[str, Any]]] = [
     {
         "kind": "vault-kv",
         "name": "vault",
-        "address": "https://vault.example.com:8200",
-        "ca_file": "vault/ca.pem",
-        "token": "file:secrets/vault-token",
+        "vault": {
+            "address": "https://vault.example.com:8200",
+            "ca_file": "vault/ca.pem",
+            "login": {
+                "kind": "approle",
+                "role": "redoubt",
+                "role_id": "file:secrets/vault-role-id",
+                "secret_id": "file:secrets/vault-wrapped-secret-id",
+            },
+        },
         "mount": "kv",
         "path": "tls/edge.example.com",
     },

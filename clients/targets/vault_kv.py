@@ -1,52 +1,41 @@
 """A shelf in Vault's KV version 2: `PATH` itself is what readers use, ours lie below it. Writes are check-and-set.
 
-Redirects are not followed: the token would go along. The token is resolved anew for each connection. A secret that
-was deleted and not destroyed still counts its versions, so it is an empty document and not nothing.
+The log-in is that of `clients.secrets.vault_session`, one for all that is at the same Vault. A secret that was deleted
+and not destroyed still counts its versions, so it is an empty document and not nothing.
 """
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-import hvac
-import requests
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, Unauthorized, VaultError
 
-from clients.secrets import SecretSource
+from clients.secrets.vault_session import VaultSession
 from clients.targets.shelves import CURRENT, Document, Kept
-from schemas.errors import InvalidSettings, TargetRefused, TargetUnreachable
+from schemas.errors import DependencyUnavailable, TargetRefused, TargetUnreachable
 from schemas.settings.targets import VaultKvTarget
 
-_TIMEOUT_S: Final = 10.0
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+T = TypeVar("T")
+
 _MARK: Final = "redoubt_"
 
 
 class VaultShelf:
-    def __init__(self, settings: VaultKvTarget, secrets: SecretSource) -> None:
-        parts = urlsplit(settings.address)
-        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-            raise InvalidSettings(
-                f"Target {settings.name}: only a Vault on loopback may be reached without TLS."
-            )
-        self._settings, self._secrets = settings, secrets
+    def __init__(self, settings: VaultKvTarget, session: VaultSession) -> None:
+        self._settings, self._session = settings, session
 
     def get(self, name: str) -> Kept | None:
-        with self._kv() as kv:
-            try:
-                answer = kv.read_secret_version(
-                    path=self._path(name), mount_point=self._settings.mount, raise_on_deleted_version=False
-                )
-            except InvalidPath:
-                return None
+        where = {"path": self._path(name), "mount_point": self._settings.mount}
+        try:
+            answer = self._ask(lambda kv: kv.read_secret_version(raise_on_deleted_version=False, **where))
+        except InvalidPath:
+            return None
         data, metadata = answer["data"]["data"] or {}, answer["data"]["metadata"]
         return Kept(
             document=_document(data), revision=str(metadata["version"]), made_at=metadata["created_time"]
         )
 
     def put(self, name: str, document: Document, revision: str | None) -> bool:
-        with self._kv() as kv:
+        def put(kv: Any) -> bool:
             try:
                 kv.create_or_update_secret(
                     path=self._path(name),
@@ -58,63 +47,55 @@ class VaultShelf:
                 if "check-and-set" not in str(error):
                     raise
                 return False
-        return True
+            return True
+
+        return self._ask(put)
 
     def delete(self, name: str) -> None:
-        with self._kv() as kv:
-            kv.delete_metadata_and_all_versions(path=self._path(name), mount_point=self._settings.mount)
+        where = {"path": self._path(name), "mount_point": self._settings.mount}
+        self._ask(lambda kv: kv.delete_metadata_and_all_versions(**where))
 
     def names(self, folder: str) -> tuple[str, ...]:
-        with self._kv() as kv:
-            try:
-                answer = kv.list_secrets(
-                    path=f"{self._settings.path}/{folder}", mount_point=self._settings.mount
-                )
-            except InvalidPath:
-                return ()
+        where = {"path": f"{self._settings.path}/{folder}", "mount_point": self._settings.mount}
+        try:
+            answer = self._ask(lambda kv: kv.list_secrets(**where))
+        except InvalidPath:
+            return ()
         return tuple(str(name) for name in answer["data"]["keys"])
 
     def forget_earlier(self, name: str) -> None:
         where = {"path": self._path(name), "mount_point": self._settings.mount}
-        with self._kv() as kv:
-            try:
-                known = kv.read_secret_metadata(**where)["data"]
-            except InvalidPath:
-                return
-            newest = int(known["current_version"])
-            earlier = [
-                int(number)
-                for number, one in known["versions"].items()
-                if int(number) < newest and not one["destroyed"]
-            ]
-            if earlier:
-                kv.destroy_secret_versions(versions=earlier, **where)
+        try:
+            known = self._ask(lambda kv: kv.read_secret_metadata(**where))["data"]
+        except InvalidPath:
+            return
+        newest = int(known["current_version"])
+        earlier = [
+            int(number)
+            for number, one in known["versions"].items()
+            if int(number) < newest and not one["destroyed"]
+        ]
+        if earlier:
+            self._ask(lambda kv: kv.destroy_secret_versions(versions=earlier, **where))
 
     def _path(self, name: str) -> str:
         return self._settings.path if name == CURRENT else f"{self._settings.path}/{name}"
 
-    @contextlib.contextmanager
-    def _kv(self) -> Iterator[Any]:
-        """Vault's KV with our token; its refusals as errors of ours, which repeat nothing that was sent."""
-        given = self._settings
-        client = hvac.Client(
-            url=given.address,
-            token=self._secrets.resolve(given.token).decode(),
-            verify=given.ca_file or True,
-            timeout=_TIMEOUT_S,
-            allow_redirects=False,
-            namespace=given.namespace,
-        )
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """Of Vault's KV; its refusals as errors of ours, which repeat nothing that was sent."""
+        name = self._settings.name
         try:
-            yield client.secrets.kv.v2
+            return self._session.ask(lambda client: question(client.secrets.kv.v2))
+        except InvalidPath:
+            raise
+        except DependencyUnavailable as error:
+            raise TargetUnreachable(f"Target {name}: {error.detail}") from error
         except (Forbidden, Unauthorized) as error:
-            raise TargetRefused(f"Target {given.name}: Vault does not let our token do this.") from error
-        except (VaultError, requests.RequestException) as error:
+            raise TargetRefused(f"Target {name}: Vault does not let our log-in do this.") from error
+        except VaultError as error:
             raise TargetUnreachable(
-                f"Target {given.name}: Vault did not do it ({type(error).__name__})."
+                f"Target {name}: Vault did not do it ({type(error).__name__})."
             ) from error
-        finally:
-            client.adapter.close()
 
 
 def _fields(document: Document) -> dict[str, str]:

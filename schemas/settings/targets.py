@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from schemas.contract import Contract
 from schemas.references import SecretRef
 from schemas.settings.names import Name, Path, Port
+from schemas.settings.vault import VaultServer
 
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$"
 _HOST_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}$"
@@ -94,10 +95,9 @@ class VaultKvTarget(Contract):
 
     kind: Literal["vault-kv"]
     name: Name = Field(description="The target's name, unique in this certificate.")
-    address: str = Field(pattern=r"^https?://\S+$", description="Vault; http only on loopback.")
-    ca_file: Path | None = Field(default=None, description="Trust for Vault's TLS, if not the system's.")
-    token: SecretRef = Field(description="Vault token: it may read, write, list and delete below `path`.")
-    namespace: str | None = Field(default=None, description="Vault namespace (Enterprise).")
+    vault: VaultServer = Field(
+        description="Which Vault, and how to log in: we may read, write, list and delete below `path`."
+    )
     mount: str = Field(default="secret", pattern=_SEGMENTS, description="Where the KV engine is mounted.")
     path: str = Field(
         pattern=_SEGMENTS,

@@ -36,12 +36,19 @@ def with_program_over_ssh(folder: Path, login: SshLogin, **more: object) -> "Ssh
 
 def in_vault(address: str, token: str, path: str, **more: object) -> "SecretTarget":
     """A target in Vault's KV; `token` is a reference."""
+    return in_vault_by({"kind": "token", "token": token}, address, path, **more)
+
+
+def in_vault_by(login: dict[str, object], address: str, path: str, **more: object) -> "SecretTarget":
+    """The same, by any way in."""
+    from clients.secrets.vault_session import VaultSession
     from clients.targets.secret import SecretTarget
     from clients.targets.vault_kv import VaultShelf
 
-    given = {"kind": "vault-kv", "name": "web-1", "address": address, "token": token, "path": path, **more}
-    settings = targets.VaultKvTarget.model_validate(given)
-    return SecretTarget("web-1", VaultShelf(settings, Secrets()), settings.keep_versions)
+    given = {"kind": "vault-kv", "name": "web-1", "vault": {"address": address, "login": login}, "path": path}
+    settings = targets.VaultKvTarget.model_validate({**given, **more})
+    session = VaultSession("the test", settings.vault, Secrets())
+    return SecretTarget("web-1", VaultShelf(settings, session), settings.keep_versions)
 
 
 def in_kubernetes(server: str, ca_file: str, token: str, **more: object) -> "SecretTarget":

@@ -16,9 +16,15 @@ from clients.targets import kubernetes_secret
 from clients.targets.kubernetes_secret import KubernetesShelf
 from clients.targets.secret import SecretTarget
 from clients.targets.shelves import CURRENT, Document
-from clients.targets.vault_kv import VaultShelf
-from schemas.errors import Fenced, InvalidSettings, KeyUnsuitable, TargetRefused, TargetUnreachable
-from schemas.settings.targets import KubernetesSecretTarget, VaultKvTarget
+from schemas.errors import (
+    Fenced,
+    InvalidSettings,
+    KeyUnsuitable,
+    TargetRefused,
+    TargetUnreachable,
+    VaultLoginRefused,
+)
+from schemas.settings.targets import KubernetesSecretTarget
 from tests.conftest import VaultServer
 from tests.integration.targets.elsewhere import in_kubernetes, in_vault
 from tests.integration.targets.material import NAME, TestCa, going, ordered, renew, undoing
@@ -235,22 +241,10 @@ def test_a_secret_that_was_deleted_in_vault_is_told_and_mended(vault: VaultServe
 def test_a_vault_that_refuses_our_token_or_is_away(vault: VaultServer, tmp_path: Path) -> None:
     (tmp_path / "token").touch(mode=0o600)
     (tmp_path / "token").write_text("hvs.canary-90aa")
-    with pytest.raises(TargetRefused, match="web-1: Vault does not let our token") as refused:
+    with pytest.raises(VaultLoginRefused, match="Vault does not let the test log in") as refused:
         in_vault(vault.address, f"file:{tmp_path / 'token'}", vault_path()).current()
     assert "canary" not in repr(refused.value)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(TargetUnreachable, match="web-1: Vault did not do it"):
+    with pytest.raises(TargetUnreachable, match="web-1: Vault does not answer"):
         in_vault(address, f"file:{vault.token_file}", vault_path()).current()
-
-
-def test_a_vault_without_tls_is_for_loopback_only() -> None:
-    given = {
-        "kind": "vault-kv",
-        "name": "v",
-        "address": "http://vault.example.com",
-        "token": "env:T",
-        "path": "p",
-    }
-    with pytest.raises(InvalidSettings, match="loopback"):
-        VaultShelf(VaultKvTarget.model_validate(given), Secrets())

@@ -20,9 +20,12 @@ from hvac.exceptions import Forbidden
 from clients.secrets.resolver import Secrets
 from clients.secrets.vault_session import VaultSession
 from schemas.errors import DependencyUnavailable, VaultLoginRefused, WrappedSecretSpent
+from schemas.settings import Settings
+from schemas.settings.targets import VaultKvTarget
 from schemas.settings.vault import VaultServer as Given
 from tests.conftest import VaultServer
 from tests.servers.sealable import OwnVault
+from workers.wiring import Wiring
 
 Keep = Callable[[str], str]
 
@@ -66,6 +69,26 @@ def wrapped(root: hvac.Client, mount: str) -> str:
     answer = root.adapter.post(f"/v1/auth/{mount}/role/app/secret-id", wrap_ttl="10m")
     token: str = answer["wrap_info"]["token"]
     return token
+
+
+def test_a_target_and_an_issuer_at_the_same_vault_share_one_log_in(
+    vault: VaultServer, root: hvac.Client, kept: Keep
+) -> None:
+    """The wrapped secret ID is good for once, so a second log-in of its own would find it spent."""
+    path = f"tls/{secrets.token_hex(4)}"
+    policy = f'path "secret/+/{path}*" {{ capabilities = ["create", "read", "update", "delete", "list"] }}'
+    root.sys.create_or_update_policy(path.replace("/", "-"), policy)
+    mount, login = approle(root, kept, token_policies=["default", path.replace("/", "-")])
+    server = {"address": vault.address, "login": {**login, "secret_id": kept(wrapped(root, mount))}}
+    given = VaultKvTarget.model_validate({"kind": "vault-kv", "name": "kv", "vault": server, "path": path})
+    wiring = Wiring(Settings())
+    assert wiring.target(given).current() is None
+    shared = wiring.vault(Given.model_validate(server))
+    first = accessor(shared)
+    root.auth.token.revoke_accessor(first)
+    assert wiring.target(given).current() is None, "the secret ID is kept for the log-ins that follow"
+    assert accessor(shared) != first
+    shared.close()
 
 
 def test_a_wrapped_secret_id_logs_in_again_and_again_and_the_token_ends_with_the_session(

@@ -11,7 +11,8 @@ from schemas.errors import VerificationFailed
 from schemas.settings.certificates import CertificateSettings
 
 VERSION = "a" * 64
-VAULT = {"kind": "vault-kv", "name": "vault", "address": "https://v", "token": "env:T", "path": "tls/www"}
+SERVER = {"address": "https://v", "login": {"kind": "token", "token": "env:T"}}
+VAULT = {"kind": "vault-kv", "name": "vault", "vault": SERVER, "path": "tls/www"}
 
 
 def _read_back(words: str | None) -> Any:

@@ -31,7 +31,8 @@ def ssh(ssh: dict[str, Any], **more: Any) -> str:
 
 
 def kv(address: str) -> str:
-    return target(kind="vault-kv", address=address, token="env:TOKEN", path="a")
+    vault = {"address": address, "login": {"kind": "token", "token": "env:TOKEN"}}
+    return target(kind="vault-kv", vault=vault, path="a")
 
 
 def acme(directory: str) -> str | None:

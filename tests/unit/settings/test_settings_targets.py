@@ -14,7 +14,8 @@ HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
 LOGIN = {"host": "edge-1.example.com", "user": "redoubt", "key": "file:key", "host_key": HOST_KEY}
 FILES = {"name": "web", "directory": "/x", "reload": ["true"], "verify": {"host": "web"}}
 OVER_SSH = {**FILES, "kind": "ssh-files", "ssh": LOGIN}
-VAULT = {"kind": "vault-kv", "name": "v", "address": "https://vault", "token": "env:T", "path": "tls/www"}
+SERVER = {"address": "https://vault", "login": {"kind": "token", "token": "env:T"}}
+VAULT = {"kind": "vault-kv", "name": "v", "vault": SERVER, "path": "tls/www"}
 KUBERNETES = {
     "kind": "kubernetes-secret",
     "name": "k",
@@ -50,7 +51,8 @@ def test_one_without_a_kind_is_files_on_this_host() -> None:
         {**VAULT, "path": "../other"},
         {**VAULT, "path": "a//b"},
         {**VAULT, "path": "a/.."},
-        {**VAULT, "token": "hvs.value"},
+        {**VAULT, "vault": {**SERVER, "login": {"kind": "token", "token": "hvs.value"}}},
+        {**VAULT, "vault": {**SERVER, "address": "http://vault.example.com"}},
         {**KUBERNETES, "server": "http://api"},
         {**KUBERNETES, "secret": "a/b"},
         {**KUBERNETES, "secret": "a" * 64},

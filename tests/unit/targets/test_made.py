@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from clients.secrets.vault_session import VaultSession
 from clients.settings.samples import COMPLETE
 from clients.targets.files import FilesTarget
 from clients.targets.secret import SecretTarget
@@ -38,6 +39,6 @@ class Nowhere:
 )
 def test_the_example_of_each_kind_is_wired(given: dict[str, Any]) -> None:
     settings: TargetSettings = TypeAdapter(TargetSettings).validate_python(given)
-    client = made(settings, Nowhere())
+    client = made(settings, Nowhere(), lambda server: VaultSession("nobody", server, Nowhere()))
     assert type(client) is CLIENTS[settings.kind]
     assert client.name == settings.name

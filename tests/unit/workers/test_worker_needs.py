@@ -13,7 +13,8 @@ def test_every_secret_of_every_kind_of_target_is_asked_for() -> None:
         f"{where}.app.pkcs12.password": "file:secrets/app-keystore-password",
         f"{where}.edge-1.ssh.key": "file:secrets/ssh-key",
         f"{where}.edge-1.jump.key": "file:secrets/ssh-key",
-        f"{where}.vault.token": "file:secrets/vault-token",
+        f"{where}.vault.vault.login.role_id": "file:secrets/vault-role-id",
+        f"{where}.vault.vault.login.secret_id": "file:secrets/vault-wrapped-secret-id",
         f"{where}.cluster.token": "file:secrets/kubernetes-token",
     }
     assert not any("targets" in name for name, _ in audit_secrets(settings))
