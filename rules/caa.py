@@ -19,6 +19,7 @@ _KNOWN = frozenset(("issue", "issuewild", "iodef", "contactemail", "contactphone
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _PARAMETER = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)[ \t]*=[ \t]*([\x21-\x3a\x3c-\x7e]*)")
 _SHOWN = 120
+_MOST_IDENTITIES = 32
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,13 @@ class Asker:
     """How control is shown: `http-01`, `dns-01`, …"""
     account: str | None = None
     """Our account's URL at the CA."""
+
+
+def identities(offered: object) -> tuple[str, ...]:
+    """What a CA's directory gives as its names (RFC 8555, 7.1.1), without what is no domain name."""
+    given = offered if isinstance(offered, list | tuple) else ()
+    domains = (one for one in given[:_MOST_IDENTITIES] if isinstance(one, str) and _DOMAIN.fullmatch(one))
+    return tuple(domains)
 
 
 def places(name: str) -> tuple[str, ...]:

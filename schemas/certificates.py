@@ -187,6 +187,8 @@ class IssuedCertificate(Contract):
     attempt: int = 1
     """Which order with this issuer it came from."""
     facts: CertificateFacts
+    caa_unknown: bool = False
+    """No CAA records were looked up: neither the settings nor the CA say what it is called there."""
 
 
 class CertificateRenewalResult(Contract):

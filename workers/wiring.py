@@ -170,9 +170,7 @@ class Wiring:
 
         return LocalCa(name, given, self.key_store(given.key_store))
 
-    def _caa_check(self, name: str, given: AcmeIssuer, solver: "ChallengeSolver") -> "CaaCheck | None":
-        if not given.caa_identities:
-            return None
+    def _caa_check(self, name: str, given: AcmeIssuer, solver: "ChallengeSolver") -> "CaaCheck":
         from clients.issuers.caa import CaaCheck
 
         return CaaCheck(name, given.caa_identities, solver.kind, self.resolver())

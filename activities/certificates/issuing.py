@@ -48,20 +48,25 @@ class IssuingActivities(KnownCertificates):
         """
         plan = self._planned(step)
         try:
-            facts = self._obtained(plan, step)
+            issued = self._obtained(plan, step)
         except CaUnavailable as error:
             # The last issuer is waited for: there is nobody else.
             error.given_up = step.issuer != plan.issuers[-1] and not _in_time(error, plan.issuer_patience_s)
             raise
         self._around.measures.issued(plan.certificate, step.issuer)
-        return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts)
+        return issued
 
-    def _obtained(self, plan: RenewalPlan, step: StepInput) -> CertificateFacts:
+    def _obtained(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate:
         self._rehearse(plan, step)
-        url = self._ordered(plan, step)
+        url, nameless = self._ordered(plan, step)
         self._authorize(step, url)
         self._finalize(step, url)
-        return self._collect(plan, step, url)
+        return IssuedCertificate(
+            issuer=step.issuer,
+            attempt=step.attempt,
+            facts=self._collect(plan, step, url),
+            caa_unknown=nameless,
+        )
 
     def _rehearse(self, plan: RenewalPlan, step: StepInput) -> None:
         """Before the first order of a new name: what is wrong with it shall not count against the CA's limits.
@@ -91,19 +96,23 @@ class IssuingActivities(KnownCertificates):
     def _csr(self, step: StepInput) -> bytes:
         return base64.b64decode(str(self._result(step.operation, f"key/{step.group}")["csr"]))
 
-    def _ordered(self, plan: RenewalPlan, step: StepInput) -> str:
-        """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect."""
+    def _ordered(self, plan: RenewalPlan, step: StepInput) -> tuple[str, bool]:
+        """Have the CA open an order and keep its URL. Killed between the two, it leaves an order without effect.
+
+        Returns with the URL whether it is not known by which names the CA knows itself in CAA records.
+        """
         facts: dict[str, JsonValue] = {"issuer": step.issuer, "names": list(plan.names)}
 
         def effect() -> dict[str, JsonValue]:
             placed = self._placed(plan, step)
-            return {"url": placed.url, "replaces": placed.replaces}
+            caa: JsonValue = None if placed.caa is None else list(placed.caa)
+            return {"url": placed.url, "replaces": placed.replaces, "caa": caa}
 
         result = self._once(
             step.operation, f"order/{order_of(step)}", Event.CERTIFICATE_ORDERED, facts, effect
         )
         reached("order.stored")
-        return str(result["url"])
+        return str(result["url"]), result.get("caa") == []
 
     def _placed(self, plan: RenewalPlan, step: StepInput) -> Order:
         """Tell the CA which certificate is replaced, where it was this CA's; another CA can't be told (RFC 9773)."""

@@ -189,10 +189,12 @@ def pebble(  # noqa: PLR0913 - what the CA is like
     valid_s: int = NINETY_DAYS_S,
     profiles: Mapping[str, int] | None = None,
     names_at: str | None = None,
+    caa_identities: tuple[str, ...] = (),
 ) -> Pebble:
     """Configure Pebble in `folder`; `env` sets what it simulates (PEBBLE_WFE_NONCEREJECT and others).
 
-    `profiles` gives names to times of validity in seconds, `names_at` another name server (ADDRESS:PORT) to ask.
+    `profiles` gives names to times of validity in seconds, `names_at` another name server (ADDRESS:PORT) to ask,
+    `caa_identities` what its directory says it is called in CAA records.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "webroot").mkdir(exist_ok=True)
@@ -208,6 +210,7 @@ def pebble(  # noqa: PLR0913 - what the CA is like
         "ocspResponderURL": "",
         "externalAccountBindingRequired": eab,
         "externalAccountMACKeys": {EAB_KEY_ID: EAB_HMAC_KEY} if eab else {},
+        "caaIdentities": list(caa_identities),
         "retryAfter": {"authz": 1, "order": 1},
         "profiles": {
             name: {"description": name, "validityPeriod": seconds}

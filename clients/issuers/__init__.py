@@ -19,6 +19,11 @@ class Order(Contract):
     problem: str = ""
     replaces: bool = False
     """Whether the CA was told, and took it, which certificate this order replaces."""
+    caa: tuple[str, ...] | None = None
+    """The CA's names by which CAA records were looked up before it was placed; empty: they are not known, so none were.
+
+    None of an order that was only read, and of an issuer that no CAA record is about.
+    """
 
 
 class Issuer(Protocol):

@@ -210,8 +210,7 @@ class AcmeIssuer:
     # --- orders ---------------------------------------------------------------------------------------
 
     def _placed(self, names: tuple[str, ...], replaces: str | None) -> Order:
-        if self._caa is not None:
-            self._caa.check(names, self._account.url)
+        looked_up = self._check_caa(names)
         wanted = [messages.Identifier(typ=_identifier(name), value=name) for name in names]
 
         def ask(client: ClientV2) -> Order:
@@ -225,7 +224,15 @@ class AcmeIssuer:
 
         placed: Order = self._ask(ask)
         reached("order.placed")
-        return placed
+        return placed.model_copy(update={"caa": looked_up})
+
+    def _check_caa(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        if self._caa is None:
+            return ()
+        offered = self._account.ask_anonymously(
+            lambda client: getattr(client.directory.meta, "caa_identities", None)
+        )
+        return self._caa.check(names, self._account.url, offered)
 
     def _sent(self, client: ClientV2, wanted: list[messages.Identifier], replaces: str | None) -> Order:
         new = _NewOrder(identifiers=wanted, profile=self._given.profile, replaces=replaces)

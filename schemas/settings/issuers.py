@@ -35,7 +35,7 @@ class AcmeIssuer(Contract):
     challenge: Name = Field(description="Which of `challenges` proves control.")
     caa_identities: tuple[Annotated[str, Field(pattern=CAA_DOMAIN, max_length=253)], ...] = Field(
         default=(),
-        description="The CA's names in CAA records, [letsencrypt.org]; looked up before an order unless it is empty.",
+        description="The CA's names in CAA records, [letsencrypt.org]; empty: those that its directory gives.",
     )
     profile: str | None = Field(
         default=None,

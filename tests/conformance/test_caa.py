@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.dev.servers import PebblePorts
+from cli.dev.servers import pebble as configure_pebble
 from clients.challenges.http01 import WebrootSolver
 from clients.dns.resolver import DnsResolver
 from clients.issuers.acme import AcmeIssuer
@@ -91,8 +93,41 @@ def test_our_account_is_asked_for_only_where_a_record_binds_it(names: NameServer
 
 
 def test_without_identities_nothing_is_looked_up(names: NameServer) -> None:
-    CaaCheck("acme-1", (), "http-01", resolver_of(names)).check(("www.example.com",), nobody)
+    check = CaaCheck("acme-1", (), "http-01", resolver_of(names))
+    assert check.check(("www.example.com",), nobody) == ()
     assert not names.asked
+
+
+def test_without_identities_of_the_settings_those_of_the_cas_directory_count(names: NameServer) -> None:
+    names.records = {"example.com": ['CAA 0 issue "other.example"']}
+    check = CaaCheck("acme-1", (), "http-01", resolver_of(names))
+    with pytest.raises(CaaForbids, match=r"acme-1 \(ca\.example\)"):
+        check.check(("www.example.com",), nobody, ("ca.example",))
+    assert check.check(("www.example.com",), nobody, ("other.example",)) == ("other.example",)
+    assert check_of(names).check(("www.example.net",), nobody, ("other.example",)) == ("ca.example",)
+
+
+def test_the_directory_of_a_real_ca_gives_them(names: NameServer, tmp_path: Path) -> None:
+    ca = configure_pebble(tmp_path / "ca", PebblePorts(), caa_identities=("ca.example",))
+    ca.start()
+    try:
+        given = issuers.AcmeIssuer(
+            kind="acme",
+            directory=ca.directory,
+            account_key="env:A",
+            ca_file=str(ca.ca_file),
+            challenge="web",
+        )
+        check = CaaCheck("acme-1", (), "http-01", resolver_of(names))
+        issuer = AcmeIssuer(
+            "acme-1", given, account_key(), WebrootSolver(tmp_path), allow=LOOPBACK, caa=check
+        )
+        assert issuer.place_order(names_of_ones_own()).caa == ("ca.example",)
+        names.records = {"example.com": ['CAA 0 issue "other.example"']}
+        with pytest.raises(CaaForbids):
+            issuer.place_order(names_of_ones_own())
+    finally:
+        ca.stop()
 
 
 def test_an_order_that_records_forbid_never_reaches_the_ca(

@@ -51,6 +51,7 @@ ORDERS_WITH_ONE_ISSUER = 3
 UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
 """Seconds between attempts at putting a target back; the last one repeats."""
 
+CAA_UNKNOWN = "CAA records were not looked up: neither the settings nor the CA say what it is called there."
 OPERATOR = "operator: pause, abort"
 RETIRE_PATIENCE_S = 120.0
 """How long revocation and destruction are tried; keys that stay are taken up by the next renewal."""
@@ -227,7 +228,8 @@ class CertificateRenewal(Approvable):
         one = next(iter(self.issued.values()))
         self.story.enter("renewed")
         valid = f"Valid until {one.facts.not_after:%Y-%m-%d %H:%M} UTC, issued by {one.issuer}."
-        self.story.result = "\n\n".join((valid, *self.passed_over, *self.retired))
+        caa = (f"{plain(one.issuer)}: {CAA_UNKNOWN}",) if one.caa_unknown else ()
+        self.story.result = "\n\n".join((valid, *caa, *self.passed_over, *self.retired))
         self.story.tell()
         by_target = {name: self.issued[plan.group_of(name).name].facts.fingerprint for name in plan.targets}
         return CertificateRenewalResult(

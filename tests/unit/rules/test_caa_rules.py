@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.caa import Asker, Record, binds_account, forbidding, in_words, places
+from rules.caa import Asker, Record, binds_account, forbidding, identities, in_words, places
 
 OURS = Asker(("letsencrypt.org", "le.example"), "http-01", "https://ca.example/acct/1")
 NAME, WILD = "www.example.com", "*.example.com"
@@ -109,3 +109,9 @@ def test_a_record_is_shown_on_one_line_without_control_characters(record: Record
     assert words.isprintable()
     assert words.count('"') == 2
     assert len(words) < 150
+
+
+def test_of_what_a_directory_gives_only_domain_names_count_and_not_without_end() -> None:
+    assert identities(["ca.example", 1, "a b", "", "ca.example;x"]) == ("ca.example",)
+    assert identities(None) == identities("ca.example") == identities({"ca.example": 1}) == ()
+    assert len(identities(["ca.example"] * 1000)) < 100
