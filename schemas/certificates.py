@@ -98,7 +98,7 @@ class RenewalPlan(Contract):
     revoke_previous: bool = False
     """After the grace, at the CA that issued them."""
     destroy_keys: bool = False
-    """After the grace: the keys of earlier operations on this certificate, where they lie in a key store."""
+    """After the grace: the keys of earlier operations on this certificate."""
     undoing: bool = False
     """True when an earlier run of this operation had begun to undo it and was ended before it was done."""
     settled: bool = False

@@ -327,7 +327,7 @@ EvidenceUnavailable = _error(
 StillServed = _error(
     "StillServed",
     Category.CONFLICT,
-    "A certificate that is to be revoked is still held by a target, so it was not revoked.",
+    "What is to be revoked or destroyed is still held by a target, so it was left.",
     "See why its renewal did not replace it there, and start the revocation again; or start it with `replace: false`.",
 )
 IntentNotLogged = _error(

@@ -293,7 +293,7 @@ def _planned(
         target_patience_s=settings.target_patience_s,
         undo_patience_s=settings.undo_patience_s,
         revoke_previous=settings.after_grace.revoke and any(held.values()),
-        destroy_keys=settings.after_grace.destroy_keys and not own_keys and any(held.values()),
+        destroy_keys=settings.after_grace.destroy_keys and any(held.values()),
         due=decision.due or given.force,
         why=decision.why,
         reason=given.reason,

@@ -11,11 +11,13 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.issued import LOOKED_BACK, KnownCertificates
-from activities.certificates.steps import KIND, plan_of
+from activities.certificates.steps import FORWARD, KIND, plan_of
+from clients.targets import Fence
 from schemas.certificates import Close, RenewalPlan, Retired
 from schemas.errors import NotAuthorized, StillServed
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
+from schemas.settings.targets import TargetSettings
 
 
 class RetiringActivities(KnownCertificates):
@@ -39,17 +41,17 @@ class RetiringActivities(KnownCertificates):
     @activity.defn
     @beats
     def destroy_keys(self, close: Close) -> Retired:
-        """Destroy the keys that earlier operations on this certificate have left in key stores."""
+        """Destroy the keys that earlier operations on this certificate have left, in key stores and on its targets."""
         plan = self._plan(close.operation)
         self._refuse_unless_replaced(plan, asked_for=plan.destroy_keys)
-        words = [self._destroy(plan, holder, key_id) for holder, key_id in self._keys_before(plan)]
+        words = [self._destroy(plan, place, key_id) for place, key_id in self._keys_before(plan)]
         return Retired(words=tuple(words))
 
     def _refuse_unless_replaced(self, plan: RenewalPlan, *, asked_for: bool) -> None:
         """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree."""
         if not asked_for:
             raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
-        targets = {target.name: target for target in self._settings(plan.certificate).targets}
+        targets = self._own_targets(plan)
         for name in plan.targets:
             verified = self._around.journal.result(plan.operation, f"verify/{name}")
             held = self._held(targets[name]) if name in targets else None
@@ -58,33 +60,51 @@ class RetiringActivities(KnownCertificates):
                     f"{name} does not hold what this renewal verified there, so nothing was retired."
                 )
 
-    def _destroy(self, plan: RenewalPlan, holder: str, key_id: str) -> str:
+    def _destroy(self, plan: RenewalPlan, place: str, key_id: str) -> str:
         def effect() -> dict[str, JsonValue]:
-            self._around.key_store(holder).destroy(bytes.fromhex(key_id))
+            holder, _, target = place.partition("/")
+            if target:
+                fence = Fence(operation=plan.operation, epoch=FORWARD)
+                self._around.target(self._own_targets(plan)[target]).destroy_key(key_id, fence)
+            else:
+                self._around.key_store(holder).destroy(bytes.fromhex(key_id))
             return {"destroyed": True}
 
-        facts: dict[str, JsonValue] = {"key_store": holder, "key_id": key_id}
-        self._irrevocably(plan.operation, _destroying(holder, key_id), Event.KEY_DESTROYED, facts, effect)
-        return f"key {key_id[:12]} in {holder} was destroyed"
+        facts: dict[str, JsonValue] = {"place": place, "key_id": key_id}
+        self._irrevocably(plan.operation, _destroying(place, key_id), Event.KEY_DESTROYED, facts, effect)
+        return f"key {key_id[:12]} in {place} was destroyed"
 
     def _keys_before(self, plan: RenewalPlan) -> Iterator[tuple[str, str]]:
-        """Key store and ID of what is still there, or was being destroyed; of ended operations, newest first.
+        """Where it lies (a key store, or `target/NAME`), and its ID; of ended operations, newest first.
 
-        A key that a target may still use which the settings have no more stays.
+        What is still there, or was being destroyed. A key that a target may still use which the settings have no more
+        stays.
         """
-        targets = {target.name for target in self._settings(plan.certificate).targets}
+        targets = self._own_targets(plan)
         begun = {step.step for step in self._around.journal.steps(plan.operation)}
+        destroyed: set[str] = set()
         for ending in self._around.journal.endings(KIND, plan.certificate, LOOKED_BACK):
             earlier = plan_of(self._around.journal.operation(ending.operation))
-            holder = earlier.key_holder
-            if holder == "target" or not targets.issuperset(earlier.targets):
-                continue
-            held = {key.key_id for key in self._around.key_store(holder).list()}
-            for step in self._around.journal.steps(ending.operation):
-                key_id = str(step.result["key_id"]) if step.step.startswith("key/") and step.result else ""
-                if key_id in held or _destroying(holder, key_id) in begun:
-                    yield holder, key_id
+            steps = {step.step: step for step in self._around.journal.steps(ending.operation)}
+            # What lies at a target is not listed there: later operations, which come first, tell what is gone.
+            destroyed |= {name for name, step in steps.items() if step.result is not None}
+            made = [
+                (name.removeprefix("key/"), str(step.result["key_id"]))
+                for name, step in steps.items()
+                if name.startswith("key/") and step.result
+            ]
+            if earlier.key_holder == "target":
+                places = ((f"target/{target}", key_id) for target, key_id in made if target in targets)
+                yield from (one for one in places if _destroying(*one) not in destroyed)
+            elif targets.keys() >= set(earlier.targets):
+                held = {key.key_id for key in self._around.key_store(earlier.key_holder).list()}
+                for _, key_id in made:
+                    if key_id in held or _destroying(earlier.key_holder, key_id) in begun:
+                        yield earlier.key_holder, key_id
+
+    def _own_targets(self, plan: RenewalPlan) -> dict[str, TargetSettings]:
+        return {target.name: target for target in self._settings(plan.certificate).targets}
 
 
-def _destroying(holder: str, key_id: str) -> str:
-    return f"destroy/{holder}/{key_id}"
+def _destroying(place: str, key_id: str) -> str:
+    return f"destroy/{place}/{key_id}"

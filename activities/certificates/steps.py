@@ -36,6 +36,9 @@ from store import Journal, Operation
 KIND = "CertificateRenewal"
 REVOCATION = "CertificateRevocation"
 
+FORWARD, UNDOING = 1, 2
+"""The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""
+
 _IRREVOCABLE = ("revoke/", "destroy/")
 _IN_LOG_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.2

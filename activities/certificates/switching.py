@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.certificates.steps import Steps, issued_by, plan_of
+from activities.certificates.steps import FORWARD, UNDOING, Steps, issued_by, plan_of
 from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
@@ -23,9 +23,6 @@ from schemas.errors import (
 )
 from schemas.evidence import Event
 from schemas.settings.targets import TargetSettings
-
-FORWARD, UNDOING = 1, 2
-"""The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""
 
 
 class SwitchingActivities(Steps):

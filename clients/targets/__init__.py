@@ -65,3 +65,9 @@ class Target(Protocol):
 
     def retire(self, keep: tuple[str, ...], fence: Fence) -> None:
         """Delete versions beyond what the settings keep, never one of `keep`, nor the current one."""
+
+    def destroy_key(self, key_id: str, fence: Fence) -> None:
+        """Destroy a key that was made here, with each version that has it: none of them can be gone back to.
+
+        No error if it is not there. Raises `StillServed` if the current version has it.
+        """

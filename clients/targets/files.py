@@ -36,6 +36,7 @@ from schemas.errors import (
     InvalidReference,
     KeyNotFound,
     KeyUnsuitable,
+    StillServed,
     TargetUnreachable,
 )
 from schemas.settings import targets
@@ -44,6 +45,7 @@ from schemas.settings.key_stores import KeyAlgorithm
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[0-9a-f]{2,128}")
 _OPERATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_KEY_LINK = "key.pem"
 _DRAFT = ".draft"
 _GONE = ".gone"
 _FORGOTTEN_KEY_S = 30 * 86_400
@@ -158,6 +160,25 @@ class FilesTarget:
             versions.discard(_DRAFT)  # of an attempt that was killed, in an operation that then went back
             self._forget_keys(versions, held)
 
+    def destroy_key(self, key_id: str, fence: Fence) -> None:
+        file = self._key_file(key_id)
+        with (
+            self._alone("destroying a key") as root,
+            root.sub("versions") as versions,
+            root.sub("keys") as held,
+        ):
+            self._admit(root, fence)
+            having = [name for name in versions.names() if _key_of(versions, name) == file]
+            if self._current(root) in having:
+                raise StillServed(f"Target {self.name} uses the key that is to be destroyed.")
+            for name in having:
+                with versions.sub(name) as files:
+                    # The link goes last: by it a second attempt finds what is left.
+                    for part in sorted(files.names(), key=_KEY_LINK.__eq__):
+                        files.wipe(part)
+                versions.discard(name)
+            held.wipe(file)
+
     def _use(self, version: str | None, fence: Fence, *, moved: str, done: str, doing: str) -> None:
         with self._alone(doing) as root:
             self._admit(root, fence)
@@ -185,8 +206,8 @@ class FilesTarget:
                     raise CertificateRejected(
                         f"The certificate is for another key than target {self.name} holds."
                     )
-            draft.point("key.pem", f"../../keys/{file}")
-            key = str(place / "key.pem")
+            draft.point(_KEY_LINK, f"../../keys/{file}")
+            key = str(place / _KEY_LINK)
         else:
             pin_file = self._settings.pin_file
             key = nginx.engine_key(bundle.key_uri, nginx.path(self.name, pin_file) if pin_file else None)
@@ -242,10 +263,7 @@ class FilesTarget:
 
     def _forget_keys(self, versions: Folder, held: Folder) -> None:
         """Delete keys that no version uses any more, but not those whose certificate may still be on its way."""
-        used = set()
-        for name in versions.names():
-            with versions.sub(name) as version:
-                used.add(PurePosixPath(version.link("key.pem") or "").name)
+        used = {_key_of(versions, name) for name in versions.names()}
         before = time.time() - _FORGOTTEN_KEY_S
         for file in held.names():
             if file not in used and held.changed_at(file) < before:
@@ -270,3 +288,9 @@ class FilesTarget:
         """Under the target's lock: at most one check and one reload pass while we wait for it."""
         with self._open(doing) as root, root.locked(2 * self._settings.reload_timeout_s + 1):
             yield root
+
+
+def _key_of(versions: Folder, name: str) -> str:
+    """The file of the key that a version has; empty if it has none of this target's."""
+    with versions.sub(name) as version:
+        return PurePosixPath(version.link(_KEY_LINK) or "").name

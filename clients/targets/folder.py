@@ -125,6 +125,20 @@ class Folder:
             shutil.rmtree(name, dir_fd=self._fd)
         self.sync()
 
+    def wipe(self, name: str) -> None:
+        """Overwrite a file, then delete it; a link is only deleted. Disks that write elsewhere keep what they had."""
+        try:
+            status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(status.st_mode):
+            descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes(min(status.st_size, _LARGEST_FILE)))
+                file.flush()
+                os.fsync(descriptor)
+        self.discard(name)
+
     def sync(self) -> None:
         os.fsync(self._fd)
 

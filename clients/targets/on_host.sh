@@ -3,11 +3,11 @@
 #   sh -c PROGRAM redoubt DIRECTORY WAIT STEP ARGUMENT...
 #
 # The text is always the same; what differs comes as arguments and is never part of a command. Every word that it
-# uses is POSIX but for flock (util-linux), and sync FILE, mv -T, stat -c, timeout and ls -t of GNU coreutils.
+# uses is POSIX but for flock (util-linux), and sync FILE, mv -T, stat -c, timeout, shred and ls -t of GNU coreutils.
 # Killed after any line, the same call again leaves what one whole call leaves.
 #
 # Exit codes: 71 fenced, 72 folder missing or open to others, 73 locked by another, 74 no such key, 75 certificate and
-# key or fingerprint do not fit, 76 no such version, 77 changed by someone else, 78 a command failed, 79 it was late.
+# key or fingerprint do not fit, 76 no such version, 77 changed by someone else, 78 a command failed, 79 it was late, 80 in use.
 set -eu
 umask 077
 LC_ALL=C
@@ -165,6 +165,18 @@ apply) # OPERATION EPOCH SECONDS COMMAND...: only while the step that switched i
     admit "$1" "$2"
     shift 2
     bounded "$@"
+    ;;
+destroy) # OPERATION EPOCH KEY_ID: the key, and each version that has it; never one in use
+    admit "$1" "$2"
+    key=keys/$3.pem
+    [ "$(readlink current/key.pem || true)" != "../../$key" ] || exit 80
+    for old in versions/* versions/.gone; do
+        if [ "$(readlink "$old/key.pem" || true)" = "../../$key" ]; then rm -rf "$old"; fi
+    done
+    sync versions
+    if [ -f "$key" ] && [ ! -L "$key" ]; then shred -u -n 1 "$key"; fi
+    rm -f "$key"
+    sync keys
     ;;
 retire) # OPERATION EPOCH VERSION...: delete these, but never the one in use, and what nobody needs any more
     admit "$1" "$2"

@@ -23,7 +23,14 @@ from clients.targets.shelves import CURRENT, FENCE, Document, Kept, Shelf
 from rules.drift import difference
 from rules.points import reached
 from rules.versions import Stamp, admits, superfluous
-from schemas.errors import CertificateRejected, Fenced, KeyNotFound, KeyUnsuitable, TargetUnreachable
+from schemas.errors import (
+    CertificateRejected,
+    Fenced,
+    KeyNotFound,
+    KeyUnsuitable,
+    StillServed,
+    TargetUnreachable,
+)
 from schemas.settings.key_stores import KeyAlgorithm
 
 _VERSION = re.compile(r"[0-9a-f]{64}")
@@ -121,6 +128,18 @@ class SecretTarget:
             del there[version]
         self._forget_keys({kept.document.marks.get("key", "") for kept in there.values()})
         self._shelf.forget_earlier(CURRENT)
+
+    def destroy_key(self, key_id: str, fence: Fence) -> None:
+        place = self._key_place(key_id)
+        self._admit(fence)
+        staged = {name: self._shelf.get(f"staged/{name}") for name in self._shelf.names("staged")}
+        having = [name for name, kept in staged.items() if kept and kept.document.marks.get("key") == key_id]
+        if _version(self._shelf.get(CURRENT)) in having:
+            raise StillServed(f"Target {self.name} uses the key that is to be destroyed.")
+        for name in having:
+            self._shelf.delete(f"staged/{name}")
+        self._shelf.forget_earlier(CURRENT)
+        self._shelf.delete(place)
 
     def _use(self, version: str | None, fence: Fence) -> None:
         """Each turn reads `current` before the fence: the order is what shuts out a zombie."""

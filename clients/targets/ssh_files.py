@@ -29,6 +29,7 @@ from schemas.errors import (
     KeyUnsuitable,
     RedoubtError,
     ReloadFailed,
+    StillServed,
     TargetUnreachable,
 )
 from schemas.settings import targets
@@ -50,6 +51,7 @@ _REFUSED: dict[int, tuple[type[RedoubtError], str]] = {
     75: (CertificateRejected, "the certificate is for another key than it holds, or did not arrive whole"),
     76: (TargetUnreachable, "it does not hold the version that it is to use"),
     77: (TargetUnreachable, "its link `current` or `fence` was changed by someone else"),
+    80: (StillServed, "it uses the key that is to be destroyed"),
     127: (TargetUnreachable, "a program is missing there: it needs sh, openssl, flock and GNU coreutils"),
 }
 
@@ -128,6 +130,9 @@ class SshFilesTarget:
             there, current=self.current(), keep=keep, keep_versions=self._settings.keep_versions
         )
         self._step("retiring versions", "retire", *self._stamp(fence), *gone)
+
+    def destroy_key(self, key_id: str, fence: Fence) -> None:
+        self._step("destroying a key", "destroy", *self._stamp(fence), self._key_id(key_id))
 
     def _use(self, version: str | None, fence: Fence, *, moved: str, done: str, doing: str) -> None:
         if version is not None and not _VERSION.fullmatch(version):

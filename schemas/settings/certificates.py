@@ -45,7 +45,7 @@ class AfterGrace(Contract):
 
     revoke: bool = Field(default=False, description="Revoke the previous certificates at their CA.")
     destroy_keys: bool = Field(
-        default=False, description="Destroy the keys of earlier renewals that lie in a key store."
+        default=False, description="Destroy the keys of earlier renewals, wherever they were made."
     )
 
 

@@ -14,6 +14,7 @@ from schemas.errors import (
     KeyNotFound,
     KeyUnsuitable,
     ReloadFailed,
+    StillServed,
     TargetUnreachable,
 )
 from tests.conformance.target_cases import CASES, Case
@@ -93,6 +94,46 @@ def test_a_version_that_has_lost_its_certificate_is_not_there(serving: Case) -> 
     (chain,) = serving.folder.rglob(f"versions/{version}/fullchain.pem")
     chain.unlink()
     assert serving.target.read(version) is None
+
+
+def test_a_destroyed_key_is_gone_with_every_version_that_has_it_and_nothing_else_is(case: Case) -> None:
+    old, kept = case.staged(1), case.staged(2)
+    case.target.switch(old, going(3))
+    case.target.switch(kept, going(3))
+    case.target.destroy_key("0001", going(3))
+    assert case.target.read(old) is None
+    assert case.target.current() == kept
+    assert case.target.drift(kept) is None
+    with pytest.raises(TargetUnreachable, match="does not hold"):
+        case.target.switch(old, going(3))
+    with pytest.raises(KeyNotFound):
+        case.target.stage(case.order("03").model_copy(update={"key_id": "0001"}), going(3))
+    case.target.destroy_key("0001", going(3))
+    case.target.destroy_key("ffff", going(3))
+
+
+def test_the_key_in_use_is_destroyed_by_nobody_nor_any_by_who_was_overtaken(case: Case) -> None:
+    used, spare = case.staged(1), case.staged(2)
+    case.target.switch(used, going(3))
+    with pytest.raises(StillServed):
+        case.target.destroy_key("0001", going(3))
+    with pytest.raises(Fenced):
+        case.target.destroy_key("0002", going(2))
+    assert case.target.read(spare) is not None
+    assert case.target.drift(used) is None
+
+
+def test_of_a_destroyed_key_no_file_holds_a_byte(local: Case) -> None:
+    """Not even one that somebody holds open, or has a second name for."""
+    local.target.switch(local.staged(1), going(2))
+    (file,) = local.folder.rglob("keys/0001.pem")
+    local.target.switch(local.staged(2), going(2))
+    second_name = local.folder / "second-name"
+    second_name.hardlink_to(file)
+    assert b"PRIVATE KEY" in second_name.read_bytes()
+    local.target.destroy_key("0001", going(2))
+    assert not file.exists()
+    assert not second_name.read_bytes().strip(b"\0")
 
 
 def test_what_does_not_fit_together_is_not_staged(case: Case) -> None:
