@@ -30,7 +30,7 @@ class Place:
     def drifted(self) -> str | None:
         return drifted(self.journal, lambda _: self.target, "www", self.settings)
 
-    def operation(self, previous: str | None) -> str:
+    def operation(self, previous: str | None, *, destroy_keys: bool = False) -> str:
         plan = RenewalPlan(
             operation="",
             certificate="www",
@@ -45,6 +45,7 @@ class Place:
             issuer_patience_s=1,
             target_patience_s=1,
             undo_patience_s=1,
+            destroy_keys=destroy_keys,
         )
         opened = self.journal.open(
             kind="CertificateRenewal",
