@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.inventory import inventory
+from cli.inventory import finding, inventory, recorded
 from cli.output import ExitCode, Format, Output, document, lines, put, say
 from clients.settings import load
 from rules.calendar import Date, by_period, dates, past
+from schemas.certificates import SweepFinding
+from schemas.errors import RedoubtError
 from workers.wiring import Wiring
 
 
@@ -54,8 +56,16 @@ def _found(wiring: Wiring, now: datetime) -> tuple[list[Date], list[str]]:
         targets = list(group)
         unread += [f"{name} on {one.target}: {one.error}" for one in targets if one.error]
         seen = [one.facts for one in targets if not one.error]
-        found += dates(name, seen, targets[0].settings.renew, now)
+        found += dates(name, seen, targets[0].settings.renew, now, _finding(wiring, name))
     return found, unread
+
+
+def _finding(wiring: Wiring, name: str) -> SweepFinding | None:
+    """None too where the records do not answer: then the dates alone count."""
+    try:
+        return finding(recorded(wiring, name))
+    except RedoubtError:
+        return None
 
 
 def _draw(periods: Sequence[tuple[date | None, Sequence[Date]]], by: Period, now: datetime) -> None:

@@ -1,8 +1,8 @@
 """`redoubt certs`: its commands, and `list`: every certificate of the inventory, by what its targets hold now.
 
 What a target holds is read where it lies, not remembered; what can't be read is shown as such, and exits 3. A
-certificate is due by its dates, and by what someone else has changed; the sweep asks the CAs, too. Its last renewal
-comes from the records.
+certificate is due by its dates, by what someone else has changed, and by what the last sweep has heard of the CAs.
+That and its last renewal come from the records.
 """
 
 from collections.abc import Iterator
@@ -14,21 +14,18 @@ import typer
 from cli.account import account_rollover
 from cli.calendar import calendar
 from cli.discover import discover
-from cli.inventory import held
+from cli.inventory import finding, held, recorded
 from cli.output import ExitCode, Format, Output, put, say, table
 from cli.rehearsal import rehearse
 from clients.settings import load
-from rules.certificates import due
-from schemas.certificates import CertificateFacts
+from rules.certificates import as_swept, due
+from schemas.certificates import CertificateFacts, SweepFinding
 from schemas.errors import RedoubtError
 from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 from workers.wiring import Wiring
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: what each target holds, and what is due.")
-
-_LOOKED_BACK: Final = 1000
-"""Entries of one certificate; a renewal writes some twenty."""
 
 _COLUMNS: Final = ("name", "target", "issuer", "not_after", "days_left", "due", "last_renewal")
 """For people: why it is due or not stands below the table, once a certificate."""
@@ -67,8 +64,10 @@ def list_certificates(output: Output = Format.TEXT) -> None:
 def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
     given = wiring.settings.certificates[name]
     looked = [(target, *held(wiring, target)) for target in given.targets]
-    last = _last_renewal(wiring, name)
-    whole = _decision(name, given, [facts for _, facts, error in looked if not error], now)
+    known = _known(wiring, name)
+    last = known if isinstance(known, str) else _last_renewal(known)
+    found = None if isinstance(known, str) else finding(known)
+    whole = _decision(name, given, [facts for _, facts, error in looked if not error], found, now)
     changed = _changed(wiring, name, given)
     whole |= {"due": True, "why": changed} if changed else {}
     for target, facts, error in looked:
@@ -87,11 +86,15 @@ def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _decision(
-    name: str, given: CertificateSettings, seen: list[CertificateFacts | None], now: datetime
+    name: str,
+    given: CertificateSettings,
+    seen: list[CertificateFacts | None],
+    found: SweepFinding | None,
+    now: datetime,
 ) -> dict[str, Any]:
     if not seen:
         return {"due": None, "why": "no target could be looked at"}
-    decision = due(name, seen, given.renew, now)
+    decision = as_swept(due(name, seen, given.renew, now), found, seen, now)
     return {"due": decision.due, "why": decision.why}
 
 
@@ -105,13 +108,15 @@ def _changed(wiring: Wiring, name: str, given: CertificateSettings) -> str | Non
         return None
 
 
-def _last_renewal(wiring: Wiring, name: str) -> str:
-    """When the newest renewal was closed as renewed; empty if the records know of none, or do not answer."""
-    from store.sql.audit import entries  # noqa: PLC0415  # loads where the store is looked at
-
+def _known(wiring: Wiring, name: str) -> list[dict[str, Any]] | str:
+    """What the records say, or in words why that can't be told."""
     try:
-        known = entries(wiring.engine(), subject=name, limit=_LOOKED_BACK)
+        return recorded(wiring, name)
     except RedoubtError as away:
         return f"unknown: {away.code}"
+
+
+def _last_renewal(known: list[dict[str, Any]]) -> str:
+    """When the newest renewal was closed as renewed; empty if the records know of none."""
     closed = (one for one in reversed(known) if one["what"] == Event.OPERATION_CLOSED)
     return next((one["at"] for one in closed if one["facts"].get("outcome") == "renewed"), "")

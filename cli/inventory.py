@@ -1,13 +1,18 @@
-"""What every target of the inventory holds now, read where it lies and not remembered."""
+"""What every target of the inventory holds now, read where it lies, and what the records say of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Final
 
-from schemas.certificates import CertificateFacts
+from schemas.certificates import CertificateFacts, SweepFinding
 from schemas.errors import RedoubtError
+from schemas.evidence import Event
 from schemas.settings.certificates import CertificateSettings
 from schemas.settings.targets import TargetSettings
 from workers.wiring import Wiring
+
+_LOOKED_BACK: Final = 1000
+"""Entries of one certificate; a renewal writes some twenty."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,20 @@ def inventory(wiring: Wiring) -> Iterator[Held]:
     for name, given in wiring.settings.certificates.items():
         for target in given.targets:
             yield Held(name, given, target.name, *held(wiring, target))
+
+
+def recorded(wiring: Wiring, certificate: str) -> list[dict[str, Any]]:
+    """The newest entries about a certificate, oldest first. Raises what the records raise."""
+    from store.sql.audit import entries  # noqa: PLC0415  # loads where the store is looked at
+
+    return entries(wiring.engine(), subject=certificate, limit=_LOOKED_BACK)
+
+
+def finding(known: list[dict[str, Any]]) -> SweepFinding | None:
+    """What the last sweep that found something new has found of it; None if none has looked yet."""
+    found = (one["facts"] for one in reversed(known) if one["what"] == Event.SWEEP_FOUND)
+    newest = next(found, None)
+    return None if newest is None else SweepFinding.model_validate(newest)
 
 
 def held(wiring: Wiring, given: TargetSettings) -> tuple[CertificateFacts | None, str]:

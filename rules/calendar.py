@@ -1,6 +1,7 @@
 """When certificates are due and end, as entries of a calendar.
 
-- A certificate is due when the first of its targets is, and ends when the first of them does: as the sweep decides.
+- A certificate is due when the first of its targets is, and ends when the first of them does: as the sweep decides,
+  and where that has heard something of the CAs, when they say.
 - What is past is no date any more: a certificate that was due, or has ended, or that a target has not got at all,
   stands before every date, as overdue, ended or missing.
 - A week begins on Monday (ISO 8601). All dates are UTC.
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from rules.certificates import due_at
-from schemas.certificates import CertificateFacts
+from rules.certificates import as_swept, due_at
+from schemas.certificates import CertificateFacts, SweepDecision, SweepFinding
 from schemas.settings.certificates import RenewalPolicy
 
 
@@ -33,19 +34,25 @@ class Date:
 
 
 def dates(
-    certificate: str, held: Iterable[CertificateFacts | None], policy: RenewalPolicy, now: datetime
+    certificate: str,
+    held: Iterable[CertificateFacts | None],
+    policy: RenewalPolicy,
+    now: datetime,
+    found: SweepFinding | None = None,
 ) -> tuple[Date, ...]:
-    """Its dates, in order; `held` is what could be looked at, target by target."""
+    """Its dates, in order; `held` is what could be looked at, target by target, `found` what the last sweep found."""
     facts = list(held)
     present = [one for one in facts if one is not None]
     missing = (Date(certificate, What.MISSING, None),) if len(present) < len(facts) else ()
     if not present:
         return missing
-    due = min(due_at(one.not_before, one.not_after, policy) for one in present)
+    own = min(due_at(one.not_before, one.not_after, policy) for one in present)
+    by_dates = SweepDecision(certificate=certificate, due=own <= now, why="", due_at=own)
+    decision = as_swept(by_dates, found, facts, now)
     ends = min(one.not_after for one in present)
     if ends <= now:
         return (*missing, Date(certificate, What.ENDED, ends))
-    first = Date(certificate, What.OVERDUE if due <= now else What.DUE, due)
+    first = Date(certificate, What.OVERDUE if decision.due else What.DUE, decision.due_at)
     return (*missing, first, Date(certificate, What.ENDS, ends))
 
 

@@ -13,7 +13,7 @@ Invariants:
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from schemas.certificates import CertificateFacts, SweepDecision
+from schemas.certificates import CertificateFacts, SweepDecision, SweepFinding
 from schemas.settings.certificates import RenewalPolicy
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -47,7 +47,22 @@ def due(
     why = f"valid until {_day(first.not_after)}, to be renewed from {_day(when)}"
     if now >= first.not_after:
         why = f"ended {_day(first.not_after)}"
-    return SweepDecision(certificate=certificate, due=now >= when, why=why, not_after=first.not_after)
+    return SweepDecision(
+        certificate=certificate, due=now >= when, why=why, not_after=first.not_after, due_at=when
+    )
+
+
+def as_swept(
+    decision: SweepDecision,
+    found: SweepFinding | None,
+    held: Iterable[CertificateFacts | None],
+    now: datetime,
+) -> SweepDecision:
+    """What the dates say, and what the last sweep has heard of the CAs, if that is about what the targets hold now."""
+    if found is None or found.due_at is None or not found.is_about(held):
+        return decision
+    due = found.due or now >= found.due_at
+    return decision.model_copy(update={"due": due, "due_at": found.due_at, "why": found.why})
 
 
 def held_off_until(

@@ -1,6 +1,7 @@
 """Contracts of the capability `certificates`: the workflows' inputs and results, and what passes between steps."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field
 
@@ -210,6 +211,8 @@ class SweepDecision(Contract):
     due: bool
     why: str
     not_after: AwareDatetime | None = None
+    due_at: AwareDatetime | None = None
+    """From when on it is due; None where no target holds one."""
     held_off: bool = False
     """Due, but its last renewal failed so recently that the sweep waits."""
     distrusted: bool = False
@@ -230,6 +233,30 @@ class SweepDecision(Contract):
             skip_grace=self.distrusted,
             reason=self.why,
         )
+
+
+class SweepFinding(Contract):
+    """What a sweep has found of one certificate, as it is noted for those who can't ask the CAs."""
+
+    fingerprints: tuple[Sha256, ...]
+    """Of what its targets held then: of anything else it says nothing."""
+    due: bool
+    due_at: AwareDatetime | None
+    why: str
+
+    @classmethod
+    def of(cls, decision: SweepDecision, held: Iterable[CertificateFacts | None]) -> Self:
+        shown = sorted({one.fingerprint for one in held if one is not None})
+        return cls(fingerprints=tuple(shown), due=decision.due, due_at=decision.due_at, why=decision.why)
+
+    def says(self, other: Self) -> bool:
+        """Whether it says the same, but for the moment at which that was seen."""
+        mine, others = (one.model_dump(exclude={"due_at"}) for one in (self, other))
+        return mine == others and (self.due or self.due_at == other.due_at)
+
+    def is_about(self, held: Iterable[CertificateFacts | None]) -> bool:
+        facts = list(held)
+        return None not in facts and set(self.fingerprints) == {one.fingerprint for one in facts if one}
 
 
 class SweepFindings(Contract):

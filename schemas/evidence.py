@@ -44,6 +44,7 @@ class Event(StrEnum):
     PAYLOAD_DECODED = "payload.decoded"
     CODEC_KEY_ROTATED = "codec.key_rotated"
     SWEEP_DECIDED = "sweep.decided"
+    SWEEP_FOUND = "sweep.found"
     AUTHORIZATION_ALLOWED = "authorization.allowed"
     AUTHORIZATION_REFUSED = "authorization.refused"
     POLICY_APPLIED = "policy.applied"

@@ -8,6 +8,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from temporalio.common import MetricMeter
@@ -46,15 +47,22 @@ class Measures:
         self._found = meter.create_gauge("redoubt_certificates_found", "What the last sweep found, by state.")
 
     def held(
-        self, certificate: str, held: Mapping[str, CertificateFacts | None], policy: RenewalPolicy
+        self,
+        certificate: str,
+        held: Mapping[str, CertificateFacts | None],
+        policy: RenewalPolicy,
+        due: datetime | None = None,
     ) -> None:
-        """What each target holds; nothing is shown for a target that holds none."""
+        """What each target holds, and from when on the sweep takes it for due; without, by its own dates.
+
+        Nothing is shown for a target that holds none.
+        """
         for target, facts in held.items():
             if facts is not None:
                 labels = {"certificate": certificate, "target": target}
                 self._ends.set(int(facts.not_after.timestamp()), labels)
-                due = due_at(facts.not_before, facts.not_after, policy)
-                self._due.set(int(due.timestamp()), labels)
+                moment = due or due_at(facts.not_before, facts.not_after, policy)
+                self._due.set(int(moment.timestamp()), labels)
                 # An increase is seen only of a series that is there: it begins with 0.
                 self._switches.add(0, labels)
                 self._unverified.add(0, labels)

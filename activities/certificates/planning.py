@@ -11,10 +11,11 @@ from temporalio import activity
 
 from activities.beating import beats
 from activities.certificates.drift import drifted
+from activities.certificates.findings import Findings
 from activities.certificates.grace import GraceJudge
 from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
-from activities.certificates.steps import KIND, plan_of
+from activities.certificates.steps import KIND, Surroundings, plan_of
 from rules import certificates as rules
 from rules.limits import Begun
 from rules.replacing import in_waves
@@ -44,6 +45,10 @@ LARGEST_SWEEP = 250
 
 
 class PlanningActivities(GraceJudge):
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(around)
+        self._findings = Findings(around)
+
     @activity.defn
     @beats
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
@@ -191,11 +196,16 @@ class PlanningActivities(GraceJudge):
                 certificate=name, due=True, why="an earlier renewal was left unfinished"
             )
             with contextlib.suppress(RedoubtError):  # a target that can't be looked at now
-                return self._overruled(left, self._measured(name, settings)) or unfinished
+                by_target = self._held_by(settings)
+                overruled = self._overruled(left, by_target)
+                by_dates = _by_dates(name, settings, by_target.values(), datetime.now(UTC))
+                self._findings.keep(overruled or by_dates, by_target, settings.renew)
+                return overruled or unfinished
             return unfinished
-        by_target = self._measured(name, settings)
-        held, now = list(by_target.values()), datetime.now(UTC)
+        by_target, now = self._held_by(settings), datetime.now(UTC)
+        held = list(by_target.values())
         decision = self._due(name, settings, held, now)
+        self._findings.keep(decision, by_target, settings.renew)
         if not decision.due:
             return decision
         ends = itertools.takewhile(
@@ -207,11 +217,8 @@ class PlanningActivities(GraceJudge):
         why = f"{decision.why}; its last renewal failed, so the sweep tries again from {until:%Y-%m-%d %H:%M:%S} UTC"
         return decision.model_copy(update={"held_off": True, "why": why})
 
-    def _measured(self, name: str, settings: CertificateSettings) -> dict[str, CertificateFacts | None]:
-        """What each target holds, which the metrics tell too."""
-        by_target = {target.name: self._held(target) for target in settings.targets}
-        self._around.measures.held(name, by_target, settings.renew)
-        return by_target
+    def _held_by(self, settings: CertificateSettings) -> dict[str, CertificateFacts | None]:
+        return {target.name: self._held(target) for target in settings.targets}
 
     def _due(
         self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
@@ -221,7 +228,7 @@ class PlanningActivities(GraceJudge):
         decision = _by_dates(name, settings, facts, now)
         words = drifted(self._around.journal, self._around.target, name, settings)
         if words is not None:
-            return decision.model_copy(update={"due": True, "why": words})
+            return decision.model_copy(update={"due": True, "due_at": now, "why": words})
         issued = self._issued_before(name)
         return heard(self._around, issued, facts, policy=settings.renew, decision=decision, now=now)
 

@@ -34,14 +34,16 @@ def heard(  # noqa: PLR0913 - what is held, and by what it is judged
         why = _at_once(around, one)
         if why:
             distrusted = one.issuer in around.distrusted
-            return decision.model_copy(update={"due": True, "why": why, "distrusted": distrusted})
+            changed = {"due": True, "due_at": now, "why": why, "distrusted": distrusted}
+            return decision.model_copy(update=changed)
     advices = [advice for one in known.values() if (advice := _advice(around, one, policy, now))]
     if not advices or None in held:
         return decision
     first = min(advices, key=lambda advice: advice.moment)
     if len(advices) < len(shown) and not first.due:
         return decision
-    return decision.model_copy(update={"due": first.due, "why": f"to be renewed {first.why}"})
+    changed = {"due": first.due, "due_at": first.moment, "why": f"to be renewed {first.why}"}
+    return decision.model_copy(update=changed)
 
 
 def _known(issued: Iterable[Issued], shown: Collection[str]) -> dict[str, Issued]:
