@@ -47,7 +47,7 @@ def of_target(given: TargetSettings) -> str:
         case SshFilesTarget():
             return f"host/{_host(given.ssh)}{f'@{_host(given.jump)}' if given.jump else ''}"
         case VaultKvTarget():
-            return of_vault(given.address)
+            return of_vault(given.vault.address)
         case KubernetesSecretTarget():
             return f"kubernetes/{_server(given.server)}"
 

@@ -30,6 +30,7 @@ class Event(StrEnum):
     KEY_GENERATED = "key.generated"
     CERTIFICATE_REHEARSED = "certificate.rehearsed"
     CERTIFICATE_ORDERED = "certificate.ordered"
+    CERTIFICATE_PROOFS_KEPT = "certificate.proofs_kept"
     CERTIFICATE_AUTHORIZED = "certificate.authorized"
     CERTIFICATE_FINALIZED = "certificate.finalized"
     CERTIFICATE_ISSUED = "certificate.issued"

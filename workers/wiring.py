@@ -141,7 +141,7 @@ class Wiring:
         if dependency is None:
             return issuer
         # A rehearsal is held at another CA, and says nothing of this one.
-        free = ("trust_anchors", "renewal_info", "can_rehearse", "rehearse")
+        free = ("trust_anchors", "renewal_info", "can_rehearse", "rehearse", "withdraw")
         return self._guarded(dependency, issuer, CaUnavailable, *free)
 
     def _issuer(self, name: str) -> "Issuer":

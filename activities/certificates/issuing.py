@@ -8,9 +8,12 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
+from activities.certificates import proofs
 from activities.certificates.issued import KnownCertificates
+from activities.certificates.proofs import AUTHORIZE, PROOFS
 from activities.certificates.steps import issued_by, order_of
-from clients.issuers import Order, Rehearses, SuggestsRenewal
+from clients.challenges import Proof
+from clients.issuers import Order, Rehearses, ShowsProofs, SuggestsRenewal
 from rules import certificates as rules
 from rules.patience import worth_waiting
 from rules.points import reached
@@ -57,6 +60,7 @@ class IssuingActivities(KnownCertificates):
         return issued
 
     def _obtained(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate:
+        proofs.withdraw_given_up(self._around, step.operation, going_on=order_of(step))
         self._rehearse(plan, step)
         url, nameless = self._ordered(plan, step)
         self._authorize(step, url)
@@ -126,11 +130,21 @@ class IssuingActivities(KnownCertificates):
         return issuer.place_order(plan.names)
 
     def _authorize(self, step: StepInput, url: str) -> None:
-        def effect() -> dict[str, JsonValue]:
-            return {"status": self._around.issuer(step.issuer).prove_control(url, activity.heartbeat).status}
-
         facts: dict[str, JsonValue] = {"order": url}
-        self._once(step.operation, f"authorize/{order_of(step)}", Event.CERTIFICATE_AUTHORIZED, facts, effect)
+        issuer, order = self._around.issuer(step.issuer), order_of(step)
+
+        def keep(shown: tuple[Proof, ...]) -> None:
+            event = Event.CERTIFICATE_PROOFS_KEPT
+            self._once(
+                step.operation, f"{PROOFS}{order}", event, facts, lambda: proofs.kept(shown), proofs.told
+            )
+
+        def effect() -> dict[str, JsonValue]:
+            if isinstance(issuer, ShowsProofs):
+                return {"status": issuer.prove_control(url, activity.heartbeat, keep).status}
+            return {"status": issuer.prove_control(url, activity.heartbeat).status}
+
+        self._once(step.operation, f"{AUTHORIZE}{order}", Event.CERTIFICATE_AUTHORIZED, facts, effect)
 
     def _finalize(self, step: StepInput, url: str) -> None:
         """Send the stored request, the same bytes at each attempt, to the stored order."""

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
+from activities.certificates.proofs import withdraw_given_up
 from activities.certificates.steps import FORWARD, UNDOING, Steps, issued_by, plan_of
 from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
@@ -194,6 +195,7 @@ class SwitchingActivities(Steps):
         epoch = UNDOING if close.outcome == "undone" else FORWARD
         for target in self._settings(plan.certificate).targets:
             self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
+        withdraw_given_up(self._around, close.operation)
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
         self._measure(plan.certificate, close.outcome)

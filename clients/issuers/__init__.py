@@ -8,6 +8,7 @@ All raise `CaUnavailable` (retryable, with the CA's Retry-After), `CaRefused`, `
 from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
+from clients.challenges import Proof
 from schemas.contract import Contract
 from schemas.renewal_info import RenewalWindow
 from schemas.revocations import RevocationReason
@@ -50,6 +51,23 @@ class Issuer(Protocol):
 
     def trust_anchors(self) -> bytes:
         """PEM roots that its certificates chain to."""
+
+
+@runtime_checkable
+class ShowsProofs(Protocol):
+    """An issuer whose CA wants to see proofs, which are taken away again whatever becomes of the order."""
+
+    def prove_control(
+        self, url: str, beat: Callable[[], None], keep: Callable[[tuple[Proof, ...]], None] | None = None
+    ) -> Order:
+        """As an `Issuer` does it. `keep` is told what will be published, before any of it is.
+
+        Where it fails nothing stays published, but with `keep`: what the CA may be about to look at then stays for the
+        next attempt, which shows it again, and whoever gives the order up withdraws what was kept.
+        """
+
+    def withdraw(self, proofs: tuple[Proof, ...]) -> None:
+        """Take these away where they are still there; asks no CA. What can't be done now is told in the log."""
 
 
 @runtime_checkable

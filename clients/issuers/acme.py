@@ -2,7 +2,8 @@
 
 - An order is read before it is acted on: a challenge is answered only while it is pending, a CSR is sent only while
   the order is ready. A POST whose answer is lost is never repeated blindly.
-- All proofs of an order are published, and visible, before the CA is asked to look at the first.
+- All proofs of an order are published, and visible, before the CA is asked to look at the first. They are taken away
+  again however that ends, but for those that the CA may be about to look at and another attempt will need.
 - An order says which certificate it replaces (RFC 9773, 5) only where this CA knows that one; a CA that refuses to
   hear of it gets the order without.
 - The library's fixed pauses are not used: we poll at the CA's Retry-After, beat at each look and while we wait, and
@@ -15,13 +16,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import structlog
 from acme import messages
 from acme.client import ClientV2
 from acme.errors import ConflictError
 from cryptography import x509
 from josepy.json_util import field
 
-from clients.challenges import ChallengeSolver
+from clients.challenges import ChallengeSolver, Proof
 from clients.egress.client import EgressClient
 from clients.issuers import Order
 from clients.issuers.acme_account import Account, account_key
@@ -41,6 +43,8 @@ from schemas.revocations import RevocationReason
 from schemas.settings import issuers
 from schemas.settings.names import is_address
 
+_log = structlog.get_logger("clients.issuers.acme")
+
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _BEAT_S = 1.0
@@ -49,7 +53,7 @@ _NOT_REPLACED = {"alreadyReplaced", "malformed", "unauthorized"}
 
 
 class AcmeIssuer:
-    """The ports `Issuer`, `SuggestsRenewal`, `Rehearses` and `ChangesAccountKey`."""
+    """The ports `Issuer`, `ShowsProofs`, `SuggestsRenewal`, `Rehearses` and `ChangesAccountKey`."""
 
     def __init__(  # noqa: PLR0913 - the settings, and the secrets that they name
         self,
@@ -97,24 +101,35 @@ class AcmeIssuer:
     def order(self, url: str) -> Order:
         return _order(url, self._read(url))
 
-    def prove_control(self, url: str, beat: Callable[[], None]) -> Order:
+    def prove_control(
+        self, url: str, beat: Callable[[], None], keep: Callable[[tuple[Proof, ...]], None] | None = None
+    ) -> Order:
         wanted = [self._asked(one, self._authorization(one)[0]) for one in self._read(url).authorizations]
         for one in wanted:
             if one.status != messages.STATUS_PENDING:
                 self._solver.withdraw(one.proof)  # an attempt that was killed may have left it
         pending = [one for one in wanted if one.status == messages.STATUS_PENDING]
-        for one in pending:
-            self._solver.publish(one.proof)
-        for one in pending:
-            self._solver.await_visible(one.proof, beat)
+        proofs = tuple(one.proof for one in pending)
+        if keep is not None and proofs:
+            keep(proofs)
+        looking = any(one.challenge.status != messages.STATUS_PENDING for one in pending)
         try:
+            self._show(proofs, beat)
+            looking = True  # from its first answer on, whether that has arrived or not
             self._have_it_looked_at(pending, beat)
-        except OrderInvalid:
-            self._withdraw(pending)
+        except BaseException as failure:
+            if keep is None or not looking or isinstance(failure, OrderInvalid):
+                self.withdraw(proofs)
             raise
-        # Only settled ones: an attempt that is cut short must leave to the CA what it is about to look at.
-        self._withdraw(pending)
+        self.withdraw(proofs)
         return self._until(url, {"pending"}, beat)
+
+    def withdraw(self, proofs: tuple[Proof, ...]) -> None:
+        for proof in proofs:
+            try:
+                self._solver.withdraw(proof)
+            except RedoubtError as error:
+                _log.warning("proof not withdrawn", issuer=self.name, of=proof.name, why=error.in_full)
 
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
         body = self._read(url)
@@ -184,9 +199,11 @@ class AcmeIssuer:
         for one in pending:
             self._until_seen(one.url, beat)
 
-    def _withdraw(self, asked_for: list[Asked]) -> None:
-        for one in asked_for:
-            self._solver.withdraw(one.proof)
+    def _show(self, proofs: tuple[Proof, ...], beat: Callable[[], None]) -> None:
+        for proof in proofs:
+            self._solver.publish(proof)
+        for proof in proofs:
+            self._solver.await_visible(proof, beat)
 
     def _until_seen(self, url: str, beat: Callable[[], None]) -> None:
         for wait in self._pauses(beat):

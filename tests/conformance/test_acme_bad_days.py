@@ -12,7 +12,15 @@ from cli.dev.servers import EAB_HMAC_KEY, EAB_KEY_ID, Pebble, PebblePorts, pebbl
 from clients.challenges import Proof
 from clients.challenges.http01 import WebrootSolver
 from clients.issuers.acme import AcmeIssuer
-from schemas.errors import AccountRefused, CaRefused, CaUnavailable, InvalidReference, OrderInvalid, OrderLost
+from schemas.errors import (
+    AccountRefused,
+    CaRefused,
+    CaUnavailable,
+    ChallengeNotVisible,
+    InvalidReference,
+    OrderInvalid,
+    OrderLost,
+)
 from schemas.settings import issuers
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 from tests.servers.starters import serve_webroot
@@ -132,7 +140,57 @@ def test_a_challenge_that_nobody_shows_makes_the_order_invalid(start: Start) -> 
 def test_the_challenge_is_taken_away_again(start: Start) -> None:
     ca = start()
     issue(issuer_for(ca))
-    assert not [path for path in ca.webroot.rglob("*") if path.is_file()]
+    assert not shown(ca)
+
+
+class Unseen(WebrootSolver):
+    """A solver whose proofs the CA's view of the world never gets."""
+
+    def await_visible(self, proof: Proof, beat: Callable[[], None]) -> None:  # noqa: ARG002 - the port's
+        raise ChallengeNotVisible(f"{proof.name} is not seen.")
+
+
+class CutShort(Exception):  # noqa: N818 - as an attempt ends that is told to
+    pass
+
+
+def cut_short() -> None:
+    raise CutShort
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_challenge_that_fails_before_the_ca_was_asked_to_look_is_taken_away(
+    start: Start, *, keeps: bool
+) -> None:
+    ca, kept = start(), list[tuple[Proof, ...]]()
+    issuer = AcmeIssuer("ca", given_for(ca), account_key(), Unseen(ca.webroot), allow=LOOPBACK)
+    url = issuer.place_order(names_of_ones_own()).url
+    with pytest.raises(ChallengeNotVisible):
+        issuer.prove_control(url, Beats(), kept.append if keeps else None)
+    assert not shown(ca)
+    assert len(kept) == keeps
+    assert issuer.order(url).status == "pending", "the next attempt goes on with it"
+
+
+def test_what_the_ca_may_be_about_to_look_at_stays_for_the_next_attempt_or_is_withdrawn(start: Start) -> None:
+    ca, kept = start(), list[tuple[Proof, ...]]()
+    issuer, names = issuer_for(ca), names_of_ones_own()
+    url = issuer.place_order(names).url
+    with pytest.raises(CutShort):
+        issuer.prove_control(url, cut_short, kept.append)
+    (proofs,) = kept
+    assert {path.name for path in shown(ca)} == {proof.token for proof in proofs}
+    issuer.withdraw(proofs)
+    assert not shown(ca)
+    issuer.withdraw(proofs)
+    other = issuer.place_order(names_of_ones_own()).url
+    with pytest.raises(CutShort):
+        issuer.prove_control(other, cut_short)
+    assert not shown(ca), "nobody would take it away later"
+
+
+def shown(ca: Pebble) -> list[Path]:
+    return [path for path in ca.webroot.rglob("*") if path.is_file()]
 
 
 def test_another_account_key_does_not_get_at_an_order(start: Start) -> None:

@@ -1,0 +1,66 @@
+"""Proofs of an order that is given up are withdrawn; those of one that goes on, or has shown control, are left."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from activities.certificates import proofs
+from clients.challenges import Proof
+from schemas.errors import UnknownSubject
+
+PROOF = Proof("www.example.com", "token", "token.thumb", wildcard=True, issuer_domains=("ca.example",))
+
+
+class Shower:
+    def __init__(self) -> None:
+        self.withdrawn: list[tuple[Proof, ...]] = []
+
+    def prove_control(self, *_: object) -> None:
+        raise AssertionError
+
+    def withdraw(self, given: tuple[Proof, ...]) -> None:
+        self.withdrawn.append(given)
+
+
+def step(name: str, result: dict[str, Any] | None) -> Any:
+    return SimpleNamespace(step=name, result=result)
+
+
+def withdrawn(steps: list[Any], going_on: str = "") -> list[tuple[Proof, ...]]:
+    shower = Shower()
+
+    def issuer(name: str) -> object:
+        if name == "gone":
+            raise UnknownSubject("The settings define no issuer 'gone'.")
+        return shower if name == "acme" else object()
+
+    around: Any = SimpleNamespace(issuer=issuer, journal=SimpleNamespace(steps=lambda _: tuple(steps)))
+    proofs.withdraw_given_up(around, "op-1", going_on)
+    return shower.withdrawn
+
+
+def test_what_was_kept_of_an_order_that_came_to_nothing_is_withdrawn_as_it_was() -> None:
+    kept = proofs.kept((PROOF,))
+    assert "token.thumb" in str(kept)
+    assert proofs.told(kept) == {"names": ["www.example.com"]}
+    lost = [step("authorize/shared/acme/1", None), step("proofs/shared/acme/1", kept)]
+    assert withdrawn(lost) == [(PROOF,)]
+    assert withdrawn(lost, going_on="shared/acme/2") == [(PROOF,)]
+    assert withdrawn(lost, going_on="shared/acme/1") == []
+
+
+def test_an_order_that_has_shown_control_has_taken_its_own_away() -> None:
+    done = [
+        step("authorize/shared/acme/1", {"status": "ready"}),
+        step("proofs/shared/acme/1", proofs.kept((PROOF,))),
+    ]
+    assert withdrawn(done) == []
+
+
+def test_an_issuer_that_is_gone_or_shows_nothing_holds_up_nothing() -> None:
+    steps = [
+        step("proofs/shared/gone/1", proofs.kept((PROOF,))),
+        step("proofs/shared/local/1", proofs.kept((PROOF,))),
+        step("proofs/shared/acme/1", proofs.kept((PROOF,))),
+        step("proofs/shared/acme/2", None),
+    ]
+    assert withdrawn(steps) == [(PROOF,)]
