@@ -130,7 +130,8 @@ def test_what_vault_has_revoked_is_replaced_out_of_its_grace_and_vault_lists_wha
     fleet: Fleet, vault: VaultServer
 ) -> None:
     engine = Engine.made(vault)
-    fleet.build(targets=("web-1",), issuers=["vault"], grace_s=AN_HOUR)
+    fleet.build(targets=("web-1",), grace_s=AN_HOUR)
+    fleet.www["issuers"] = ["vault"]
     fleet.document["issuers"]["vault"] = engine.settings(fleet.folder).model_dump(mode="json")
     fleet.write()
     fleet.worker(pools=("certificates", "audit"))

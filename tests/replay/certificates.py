@@ -42,7 +42,7 @@ from schemas.certificates import (
 )
 from schemas.policies import ApprovalRule, ApproverGroup
 from schemas.principals import Principal, Shown
-from schemas.runs import RunStatus
+from schemas.runs import RunStatus, Steer, Steered
 from tests.replay.handles import Handle, failed
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.certificates.sweep import CertificateSweep
@@ -188,6 +188,16 @@ async def approved(client: Client, queue: str) -> Handle:
         signature="AAAA",
     )
     await handle.execute_update("approve", yes, result_type=Tally)
+    await handle.result()
+    return handle
+
+
+async def grace_ended(client: Client, queue: str) -> Handle:
+    """Someone ends it long before its time."""
+    handle = await _start(client, queue)
+    while (await handle.query("status", result_type=RunStatus)).phase != "grace":  # noqa: ASYNC110 - a server's answer
+        await asyncio.sleep(0.05)
+    await handle.execute_update("end-grace", Steer(reason="corpus"), result_type=Steered)
     await handle.result()
     return handle
 

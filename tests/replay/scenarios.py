@@ -113,6 +113,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         Steps(approval=True),
         certificates.approved,
     ),
+    _certificate(
+        "grace-ended", "a grace that ends before its time", Steps(grace_s=3600), certificates.grace_ended
+    ),
     _certificate("not-due", "nothing but the plan", Steps(due=False)),
     _certificate(
         "worker-killed",
