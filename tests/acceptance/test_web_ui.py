@@ -16,6 +16,23 @@ CANARY = "canary-7d0f43"
 RUN_MS = 60_000
 
 
+REFILLED = """<h1>Start</h1><div class="cm-content" contenteditable></div><script>
+const editor = document.querySelector(".cm-content");
+const refill = () => { editor.textContent = "the run before"; window.refilled = true; };
+editor.addEventListener("input", () => setTimeout(refill, 200), { once: true });
+</script>"""
+"""As the start form does where the workflow ID has run before, and as late as it may on a busy machine."""
+
+
+def test_what_the_form_writes_over_the_input_is_typed_again(tmp_path: Path) -> None:
+    form = tmp_path / "form.html"
+    form.write_text(REFILLED)
+    with browsing() as page:
+        fill(page, form.as_uri(), '{"certificate": "www"}')
+        page.wait_for_function("window.refilled")
+        expect(page.locator(".cm-content")).to_have_text('{"certificate": "www"}')
+
+
 def _form(embedded: Embedded, workflow_id: str) -> str:
     query = {"workflowId": workflow_id, "taskQueue": "certificates", "workflowType": "CertificateRenewal"}
     return f"{embedded.web_ui}/namespaces/default/workflows/start-workflow?{urlencode(query)}"
