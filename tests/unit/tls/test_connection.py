@@ -84,8 +84,18 @@ def test_the_policy_holds_for_every_certificate(listener: ListenerContext) -> No
     assert context.options & ssl.OP_NO_COMPRESSION
 
 
-def test_groups_are_narrowed_where_python_can() -> None:
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ((3, 0, 19, 0, 0), "X25519:P-256:P-384"),
+        ((3, 5, 0, 0, 0), "?X25519MLKEM768:?X25519:?P-256:?P-384"),
+    ],
+)
+def test_groups_are_narrowed_where_python_can(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], wanted: str
+) -> None:
     """Python 3.15 has `set_groups`; here it stands in, to see what it would be given."""
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", version)
     given: list[str] = []
 
     class Newer(ssl.SSLContext):
@@ -93,4 +103,4 @@ def test_groups_are_narrowed_where_python_can() -> None:
             given.append(groups)
 
     policy.apply(Newer(ssl.PROTOCOL_TLS_SERVER))
-    assert given == ["?X25519MLKEM768:?X25519:?P-256:?P-384"]
+    assert given == [wanted]
