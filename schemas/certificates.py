@@ -214,7 +214,7 @@ class SweepDecision(Contract):
     due_at: AwareDatetime | None = None
     """From when on it is due; None where no target holds one."""
     held_off: bool = False
-    """Due, but its last renewal failed so recently that the sweep waits."""
+    """Due, but its last renewal failed not long ago, or the policy's windows and limits leave no room; `why` says."""
     distrusted: bool = False
     """Due since its issuer is distrusted."""
     wave: int = 0
@@ -267,7 +267,7 @@ class SweepFindings(Contract):
     unreadable: tuple[SweepDecision, ...] = ()
     """Certificates with a target that could not be looked at, and why."""
     held_off: tuple[SweepDecision, ...] = ()
-    """Certificates that are due and whose last renewal failed not long ago."""
+    """Certificates that are due, and wait: after a failure, for their window, or for room under a limit."""
     halted: tuple[SweepDecision, ...] = ()
     """Certificates of a distrusted issuer that no wave takes up, since too many have failed."""
     failed_lately: int = 0
@@ -285,7 +285,7 @@ class CertificateSweepResult(Contract):
     running: tuple[str, ...] = ()
     """Renewals that were still under way (paused, in their grace, going back) when the sweep had waited enough."""
     held_off: tuple[str, ...] = ()
-    """Those that are due, and wait since their last renewal failed."""
+    """Those that are due, and wait: after a failure, for their window, or for room under a limit."""
     halted: tuple[str, ...] = ()
     """Those of a distrusted issuer that were not begun, since too many of them have failed."""
     postponed: int = 0
