@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
+import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
@@ -20,6 +21,8 @@ from schemas.listeners import Listener
 from schemas.settings.tls import ListenerTls
 
 _DRAIN_S: Final = 10
+
+_log = structlog.get_logger("api.serve")
 
 
 def serve(  # noqa: PLR0913 - what is served, where and how, and what it is called
@@ -41,7 +44,9 @@ def serve(  # noqa: PLR0913 - what is served, where and how, and what it is call
         async with metrics_on(metrics_port) as measures:
             connections = Connections(listener, measures.cut)
             server = uvicorn.Server(configured(app, connections, measures.registry, tls))
-            await server.serve(listening(host, port, connections))
+            sockets = listening(host, port, connections)
+            _log.info("listening", listener=listener.value, host=host, port=port, tls=tls is not None)
+            await server.serve(sockets)
             await connections.close()
 
     asyncio.run(until_signalled())
