@@ -233,7 +233,7 @@ async def test_a_list_shows_what_the_caller_may_see(house: House) -> None:
     assert (await house.ask("GET", "/v1/runs", "nora")).status_code == 403
 
 
-@pytest.mark.parametrize("name", ["pause", "resume", "abort"])
+@pytest.mark.parametrize("name", ["pause", "resume", "abort", "end-grace"])
 async def test_updates_go_to_the_run_for_the_caller(house: House, name: str) -> None:
     path = f"{RUN}/updates/{name}"
     assert (await house.ask("POST", path, "olga", json={"reason": "a freeze"})).status_code == 200
