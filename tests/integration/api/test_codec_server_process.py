@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,15 @@ def test_killed_with_a_decode_recorded_it_has_told_nobody_and_the_next_one_answe
     assert json_format.Parse(decoded.text, Payloads()) == PLAIN
     # Each of the two was a decode of its own, though nobody has seen what the first one brought.
     assert len({json.loads(entry)["operation"] for entry in evidence(made)}) == 2
+
+
+@pytest.mark.usefixtures("server")
+def test_connections_that_say_nothing_shut_nobody_out(made: Installation) -> None:
+    port = made.document["codec_server"]["port"]
+    with contextlib.ExitStack() as held:
+        for _ in range(300):
+            held.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
