@@ -1,7 +1,7 @@
 """The key that a person signs with at the command line, chosen in one way by every command that signs.
 
 `--key` is a file or a reference, `--token` a key behind PKCS#11, `--fido2` a FIDO2 key that is plugged in. At most one
-of them is given; where none is, the settings' `policy.sign_as` and `policy.sign_with` stand in, if the command asks
+of them is given; where none is, the settings' `policy.sign_as` and the key beside it stand in, if the command asks
 who signs.
 """
 
@@ -128,7 +128,8 @@ def who_signs(settings: Settings, name: str, chosen: Chosen) -> Signing | None:
         raise InvalidInput("--as is given together with one of --key, --token and --fido2.")
     given = settings.policy
     if not name:
-        name, chosen = given.sign_as or "", Chosen(key=given.sign_with or "")
+        fido2 = None if given.sign_with_fido2 is None else Path(given.sign_with_fido2)
+        name, chosen = given.sign_as or "", Chosen(given.sign_with or "", given.sign_with_token or "", fido2)
     if not name:
         return None
     shown = Shown.SERVICE if name.startswith(SERVICE) else Shown.SIGNING_KEY

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from cli.checks import State, checked
 from cli.checks_here import local_checks
 from cli.output import ExitCode
+from cli.signing import Chosen, who_signs
 from clients.settings import load
 from schemas.limits import RateLimit
 from schemas.policies import Grant, Policy, PrincipalEntry, Role, Window
+from schemas.settings import Settings
+from schemas.settings.policies import PolicySettings
 from tests.servers.fido2_key import SoftwareKey, plug_in
 from tests.unit.approvals.making import rule
 from tests.unit.cli.conftest import Redoubt
@@ -202,6 +206,41 @@ def test_every_command_that_signs_takes_exactly_one_key(
         said = redoubt(*command, *keys)
         assert said.code == ExitCode.USAGE
         assert "one key to sign with" in said.err
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ({}, None),
+        ({"sign_with": "env:KEY"}, Chosen("env:KEY")),
+        ({"sign_with_token": "hsm/0a"}, Chosen(token="hsm/0a")),
+        ({"sign_with_fido2": "/a/b.fido2"}, Chosen(fido2=Path("/a/b.fido2"))),
+    ],
+)
+def test_the_settings_say_who_signs_by_which_key_and_an_option_wins(
+    given: dict[str, str], chosen: Chosen | None
+) -> None:
+    held = PolicySettings.model_validate({**given, **({"sign_as": "anna"} if given else {})})
+    some = Settings(installation="test", policy=held)
+    found = who_signs(some, "", Chosen())
+    assert (found and found.chosen, found and found.who.name) == (chosen, chosen and "anna")
+    by_option = who_signs(some, "ben", Chosen(key="ben.pem"))
+    assert by_option is not None
+    assert (by_option.who.name, by_option.chosen) == ("ben", Chosen(key="ben.pem"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"sign_as": "anna"},
+        {"sign_with": "env:KEY"},
+        {"sign_as": "anna", "sign_with": "env:KEY", "sign_with_token": "hsm/0a"},
+        {"sign_as": "anna", "sign_with_token": "hsm"},
+    ],
+)
+def test_settings_name_one_key_for_who_signs(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        PolicySettings.model_validate(given)
 
 
 def test_doctor_says_which_shared_secret_shows_nobody(folder: Path) -> None:
