@@ -9,6 +9,8 @@ from cli.output import ExitCode
 from clients.settings import load
 from clients.targets import Bundle, Fence
 from clients.x509 import X509Reader
+from schemas.certificates import SweepFinding
+from schemas.evidence import Entry, Event, Kind
 from schemas.settings.targets import FilesTarget, TargetSettings
 from tests.integration.cli.conftest import House
 from workers.wiring import Wiring
@@ -103,6 +105,35 @@ def test_the_last_renewal_comes_from_the_records(house: House) -> None:
     )
     journal.close(again.operation, "undone", {})
     assert datetime.fromisoformat(_listed(house)[1][0]["last_renewal"]) == moment
+
+
+def test_what_the_last_sweep_has_heard_of_the_cas_is_shown_of_what_is_held_still(house: House) -> None:
+    _inventory(house)
+    targets = load(house.settings).certificates["www"].targets
+    held = sorted({_install(house, target) for target in targets})
+    assert {row["due"] for row in _listed(house)[1]} == {False}
+    now = datetime.now(UTC)
+    found = SweepFinding(fingerprints=tuple(held), due=True, due_at=now, why="it was revoked (keyCompromise)")
+    _sweep_found(house, found, "run-1")
+    assert {(row["due"], row["why"]) for row in _listed(house)[1]} == {(True, found.why)}
+    calendar = json.loads(house.redoubt("certs", "calendar", "-o", "json").out)
+    assert (calendar[0]["what"], calendar[0]["at"]) == ("overdue", now.isoformat())
+    _sweep_found(house, found.model_copy(update={"fingerprints": ("0" * 64,)}), "run-2")
+    assert {row["due"] for row in _listed(house)[1]} == {False}, "it was about another certificate"
+
+
+def _sweep_found(house: House, found: SweepFinding, run: str) -> None:
+    entry = Entry(
+        operation=f"sweep/{run}",
+        step="found/www",
+        kind=Kind.NOTE,
+        what=Event.SWEEP_FOUND,
+        subject="www",
+        who="service:certificates",
+        at=datetime.now(UTC),
+        facts=found.model_dump(mode="json"),
+    )
+    Wiring(load(house.settings)).journal().note(entry)
 
 
 def test_a_target_that_can_not_be_looked_at_is_named(house: House) -> None:
