@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.certificates.issuing import IssuingActivities
 from activities.certificates.planning import PlanningActivities
 from activities.policies import Policies
 from activities.room import Room
 from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
 from clients.settings import load
-from schemas.certificates import CertificateSweepInput
+from schemas.certificates import CertificateRenewalInput, CertificateSweepInput, RenewalPlan
 from schemas.errors import NotAuthorized, OutsideLimits
 from schemas.limits import Limit, RateLimit, SimultaneousLimit
-from schemas.policies import Policy, Window
+from schemas.policies import Grant, Policy, Role, Window
 from store.spool import Spool
 from store.sql.beginnings import SqlBeginnings
 from store.sql.engine import connect
@@ -149,6 +150,44 @@ def test_a_sweep_starts_what_has_room_and_says_what_the_others_wait_for(tmp_path
     assert "2 operations of web-* are under way, and 2 may be at a time" in why
 
 
+def test_the_real_steps_begin_nothing_without_room(tmp_path: Path) -> None:
+    """Planned and let start by the policy, two make their keys, and the third does not."""
+    limit = SimultaneousLimit(kind="simultaneous", capability="certificates", scope="web-*", most=2)
+    anybody = Grant(role=Role.OPERATOR, principals=("unknown",))
+    around = _installed(tmp_path, policy(anybody, limits=(limit,)))
+    plans = {name: _planned(around, name) for name in ("web-1", "web-2", "web-3")}
+    for name in ("web-1", "web-2"):
+        _make_key(around, plans[name])
+    with pytest.raises(OutsideLimits, match="2 operations of web-"):
+        _make_key(around, plans["web-3"])
+    made = {name: _steps(around, plan) for name, plan in plans.items()}
+    assert made == {"web-1": {"key/shared"}, "web-2": {"key/shared"}, "web-3": set()}
+    _make_key(around, plans["web-1"])  # a second attempt is no third beginning
+
+
+def _planned(around: Any, name: str) -> RenewalPlan:
+    plan: RenewalPlan = _as_run(name).run(
+        PlanningActivities(around).plan_renewal, CertificateRenewalInput(certificate=name)
+    )
+    return plan
+
+
+def _make_key(around: Any, plan: RenewalPlan) -> None:
+    _as_run(plan.certificate).run(IssuingActivities(around).make_key, plan.step(plan.groups[0]))
+
+
+def _steps(around: Any, plan: RenewalPlan) -> set[str]:
+    return {one.step for one in around.journal.steps(plan.operation)} - {"authorization"}
+
+
+def _as_run(name: str) -> ActivityEnvironment:
+    environment = ActivityEnvironment()
+    environment.info = replace(
+        environment.info, workflow_id=f"certificate-renewal/{name}", workflow_run_id="1"
+    )
+    return environment
+
+
 def _installed(folder: Path, some: Policy) -> Any:
     """An installation with certificates that no target holds yet, so that each is due."""
     secret = folder / "secrets" / "spool-key"
@@ -181,4 +220,5 @@ def _certificate(folder: Path, name: str) -> dict[str, Any]:
         "reload": ["true"],
         "verify": {"host": "127.0.0.1", "port": 1},
     }
-    return {"names": [f"{name}.example.com"], "issuers": ["local"], "targets": [target]}
+    key = {"holder": "keys"}
+    return {"names": [f"{name}.example.com"], "issuers": ["local"], "targets": [target], "key": key}
