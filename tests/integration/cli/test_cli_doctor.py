@@ -61,6 +61,7 @@ def test_settings_that_others_can_write_are_found(house: House) -> None:
 
 def test_what_is_away_is_told_from_what_is_broken(house: House) -> None:
     house.change(
+        egress={"allow": ["127.0.0.0/8"]},
         temporal={"address": "127.0.0.1:1", "namespace": "none", "web_ui": "http://127.0.0.1:1"},
         challenges={"web": {"kind": "http-01", "webroot": "w"}},
         issuers={
