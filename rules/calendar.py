@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from rules.certificates import as_swept, due_at
+from rules.certificates import as_swept, first_due
 from schemas.certificates import CertificateFacts, SweepDecision, SweepFinding
 from schemas.settings.certificates import RenewalPolicy
 
@@ -46,7 +46,7 @@ def dates(
     missing = (Date(certificate, What.MISSING, None),) if len(present) < len(facts) else ()
     if not present:
         return missing
-    own = min(due_at(one.not_before, one.not_after, policy) for one in present)
+    own = first_due(present, policy)
     by_dates = SweepDecision(certificate=certificate, due=own <= now, why="", due_at=own)
     decision = as_swept(by_dates, found, facts, now)
     ends = min(one.not_after for one in present)

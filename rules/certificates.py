@@ -4,7 +4,7 @@ Invariants:
 - A certificate that has ended is due, whatever the policy says; one that isn't there at all is due.
 - A long certificate is due `before_days` before its end; one that lives less than three times as long is
   short, and due when `fraction` of its lifetime is left. So none is due at the moment it is issued.
-- Of several targets, the one whose certificate ends first decides.
+- Of several targets, the one whose certificate is due first decides, which may be one that ends later: it lived longer.
 - After a renewal that failed, the sweep waits: `retry_s`, twice as long after each further failure in a row, at most
   a day, and never more than a quarter of the certificate's lifetime or of what is left of it. A person need not wait.
 - What came back is used only if nothing is wrong with it: every deviation is named, not just the first.
@@ -42,14 +42,16 @@ def due(
     present = [one for one in facts if one is not None]
     if len(present) < len(facts):
         return SweepDecision(certificate=certificate, due=True, why="a target has no certificate yet")
-    first = min(present, key=lambda one: one.not_after)
-    when = due_at(first.not_before, first.not_after, policy)
-    why = f"valid until {_day(first.not_after)}, to be renewed from {_day(when)}"
-    if now >= first.not_after:
-        why = f"ended {_day(first.not_after)}"
-    return SweepDecision(
-        certificate=certificate, due=now >= when, why=why, not_after=first.not_after, due_at=when
-    )
+    when, ends = first_due(present, policy), min(one.not_after for one in present)
+    why = f"valid until {_day(ends)}, to be renewed from {_day(when)}"
+    if now >= ends:
+        why = f"ended {_day(ends)}"
+    return SweepDecision(certificate=certificate, due=now >= when, why=why, not_after=ends, due_at=when)
+
+
+def first_due(held: Iterable[CertificateFacts], policy: RenewalPolicy) -> datetime:
+    """When the first of them is due; there is at least one."""
+    return min(due_at(one.not_before, one.not_after, policy) for one in held)
 
 
 def as_swept(

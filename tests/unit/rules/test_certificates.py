@@ -98,6 +98,14 @@ def check(issued: CertificateFacts) -> tuple[str, ...]:
     return rules.problems(issued, ["www.example.com"], "b" * 64, ["c" * 64], NOW)
 
 
+def test_one_that_lived_longer_and_ends_later_may_be_due_first() -> None:
+    short = facts(not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=5))
+    long = facts(not_before=NOW - timedelta(days=61), not_after=NOW + timedelta(days=29))
+    decision = rules.due("www", [short, long], RenewalPolicy(), NOW)
+    assert (decision.due, decision.not_after) == (True, short.not_after)
+    assert not rules.due("www", [short], RenewalPolicy(), NOW).due
+
+
 def test_a_good_certificate_has_no_problem() -> None:
     assert check(facts()) == ()
     assert check(facts(names=("WWW.example.com",))) == ()
