@@ -20,6 +20,8 @@ _PATH: Final = re.compile(
     rf"""|{_ROOT}(?P<bare>[^\s/"'`,;:)\]}}>][^\s"'`]*)"""
 )
 _PUNCTUATION: Final = ".,;:!?)]}>/"
+_NAMED_BY_PUNCTUATION: Final = re.compile(r"/[^/]+/")
+"""A folder `:` is no end of a sentence: with it, the last word that is left would be a folder's."""
 _UNKEPT: Final = re.compile(
     r"""Traceback\ \(most\ recent|\bFile\ "[^"]*",\ line\ \d|\bgoroutine\ \d+\ \[|\bat\ [\w.$]+\([\w$]+\.java:\d
     |\b(?:SELECT\s.{1,400}?\sFROM|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|(?:CREATE|ALTER|DROP)\s+[A-Z]+)\b""",
@@ -39,5 +41,8 @@ def _last_name(found: re.Match[str]) -> str:
     whole = path.rstrip(_PUNCTUATION)
     if not whole:
         return found[0]
-    end = "" if quote else path[len(whole) :].lstrip("/")
+    tail = path[len(whole) :]
+    if _NAMED_BY_PUNCTUATION.search(tail):
+        return f"{quote}…{quote}"
+    end = "" if quote else tail.lstrip("/")
     return f"{quote}…/{whole.rpartition('/')[2]}{end}{quote}"

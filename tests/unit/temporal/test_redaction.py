@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from schemas.errors import CATALOGUE, ReloadFailed
@@ -53,6 +53,7 @@ def test_all_else_stays_letter_for_letter(words: str) -> None:
 
 
 @given(BEFORE, ROOT, st.lists(NAMES, min_size=2), st.text())
+@example("", "/", [":", ":"], "")
 def test_no_folder_of_an_absolute_path_is_left(before: str, root: str, names: list[str], behind: str) -> None:
     assume(not (before.endswith(":") and root == "//"))  # a host's name follows
     words = f"see {before}{root}folder-7d0f/{'/'.join(names)} {behind}"
