@@ -102,7 +102,7 @@ def test_a_cname_is_followed_into_its_zone(bind: Bind) -> None:
 
 
 def test_one_stale_name_server_holds_it_up_and_is_named(bind: Bind) -> None:
-    solver, proof = solver_of(bind, timeout_s=1), proof_of(unique(STALE))
+    solver, proof = solver_of(bind, timeout_s=5), proof_of(unique(STALE))
     solver.publish(proof)
     with pytest.raises(ChallengeNotVisible, match=r"ns2\.stale\.test") as caught:
         solver.await_visible(proof, Beats())

@@ -210,7 +210,7 @@ def test_a_service_that_missed_its_reload_is_asked_once_more() -> None:
         NAME,
         b"roots",
         expected=NEW.fingerprint,
-        within_s=2,
+        within_s=6,
         beat=lambda: None,
         again=again,
         enough=SOON,
