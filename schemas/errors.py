@@ -363,6 +363,13 @@ DependencyOpen = _error(
     "It is tried again by itself when the time is over; `redoubt doctor` shows what is left alone.",
     retryable=True,
 )
+ClockWrong = _error(
+    "ClockWrong",
+    Category.DEPENDENCY,
+    "A worker's clock and the Temporal server's are too far apart for anything to be decided by the time of day.",
+    "Set the clock of the worker's host, or of the server's (NTP). It is tried again by itself; nothing was begun.",
+    retryable=True,
+)
 EgressRefused = _error(
     "EgressRefused",
     Category.CHECK,

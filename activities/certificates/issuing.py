@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates import proofs
 from activities.certificates.issued import KnownCertificates
@@ -174,7 +175,7 @@ class IssuingActivities(KnownCertificates):
 
     def _refuse_if_wrong(self, plan: RenewalPlan, step: StepInput, issued: CertificateFacts) -> None:
         key = str(self._result(step.operation, f"key/{step.group}")["public_key_sha256"])
-        wrong = rules.problems(issued, plan.names, key, plan.previous.values(), datetime.now(UTC))
+        wrong = rules.problems(issued, plan.names, key, plan.previous.values(), clock.now())
         if wrong:
             facts: dict[str, JsonValue] = {"fingerprint": issued.fingerprint, "problems": list(wrong)}
             rejected = f"rejected/{order_of(step)}"

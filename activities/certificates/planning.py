@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates.drift import drifted
 from activities.certificates.findings import Findings
@@ -53,7 +54,7 @@ class PlanningActivities(GraceJudge):
     @beats
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
         """Fix what will be done, or find the operation that an ended run has left open."""
-        settings = self._settings(given.certificate)
+        settings, now = self._settings(given.certificate), clock.now()
         _refuse_another_id(given)
         found = [one for one in self._around.journal.unfinished(KIND) if one.subject == given.certificate]
         authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
@@ -64,7 +65,7 @@ class PlanningActivities(GraceJudge):
         held = {target.name: self._held(target) for target in settings.targets}
         # Who forces it need not wait for what targets and CAs say of the old one.
         look = _by_dates if given.force else self._due
-        decision = look(given.certificate, settings, held.values(), datetime.now(UTC))
+        decision = look(given.certificate, settings, held.values(), now)
         plan = _planned(given, settings, held, decision, self._trusted(given.certificate, settings))
         if not plan.due:
             return plan
@@ -114,13 +115,14 @@ class PlanningActivities(GraceJudge):
     @beats
     def find_due(self, _given: CertificateSweepInput) -> SweepFindings:
         """Look at what every target holds, and at operations that ended runs have left open."""
+        now = clock.now()
         refresh_lists(self._around)
         unfinished = self._around.journal.unfinished(KIND)
         left = {operation.subject: operation for operation in unfinished}
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []
         unreadable: list[SweepDecision] = []
-        for name, decision in self._looked_at(left):
+        for name, decision in self._looked_at(left, now):
             if isinstance(decision, RedoubtError):
                 unreadable.append(SweepDecision(certificate=name, due=False, why=decision.detail))
             elif decision.due:
@@ -164,13 +166,15 @@ class PlanningActivities(GraceJudge):
             beside.append(Begun(KIND, one.certificate, datetime.now(UTC), under_way=True))
         return may, waiting
 
-    def _looked_at(self, left: Mapping[str, Operation]) -> list[tuple[str, SweepDecision | RedoubtError]]:
+    def _looked_at(
+        self, left: Mapping[str, Operation], now: datetime
+    ) -> list[tuple[str, SweepDecision | RedoubtError]]:
         """Each certificate's decision, or why there is none; several at a time, for a host may hang."""
         inventory = self._around.inventory
 
         def look(name: str) -> SweepDecision | RedoubtError:
             try:
-                return self._replaceable(self._decide(name, inventory[name], left.get(name)))
+                return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
             except RedoubtError as error:
                 activity.logger.warning("%s can't be looked at: %s", name, error.in_full)
                 return error
@@ -190,7 +194,9 @@ class PlanningActivities(GraceJudge):
             self._trusted(decision.certificate, self._settings(decision.certificate))
         return decision
 
-    def _decide(self, name: str, settings: CertificateSettings, left: Operation | None) -> SweepDecision:
+    def _decide(
+        self, name: str, settings: CertificateSettings, left: Operation | None, now: datetime
+    ) -> SweepDecision:
         if left is not None:
             unfinished = SweepDecision(
                 certificate=name, due=True, why="an earlier renewal was left unfinished"
@@ -198,11 +204,11 @@ class PlanningActivities(GraceJudge):
             with contextlib.suppress(RedoubtError):  # a target that can't be looked at now
                 by_target = self._held_by(settings)
                 overruled = self._overruled(left, by_target)
-                by_dates = _by_dates(name, settings, by_target.values(), datetime.now(UTC))
+                by_dates = _by_dates(name, settings, by_target.values(), now)
                 self._findings.keep(overruled or by_dates, by_target, settings.renew)
                 return overruled or unfinished
             return unfinished
-        by_target, now = self._held_by(settings), datetime.now(UTC)
+        by_target = self._held_by(settings)
         held = list(by_target.values())
         decision = self._due(name, settings, held, now)
         self._findings.keep(decision, by_target, settings.renew)

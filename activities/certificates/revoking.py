@@ -4,10 +4,9 @@ It can't be undone. So it waits until its intent is in the evidence log, and whe
 certificate is looked for on every target again, right before it is revoked.
 """
 
-from datetime import UTC, datetime
-
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates.issued import Issued, KnownCertificates
 from activities.certificates.steps import KIND, REVOCATION, plan_of
@@ -67,7 +66,7 @@ class RevokingActivities(KnownCertificates):
             if given.fingerprint
             else set(self._held_by_targets(given.certificate).values())
         )
-        now = datetime.now(UTC)
+        now = clock.now()
         found = {
             one.facts.fingerprint: _to_revoke(one)
             for one in self._issued_ever(given.certificate)

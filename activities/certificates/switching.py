@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates.proofs import withdraw_given_up
 from activities.certificates.steps import FORWARD, UNDOING, Steps, issued_by, plan_of
@@ -64,6 +65,7 @@ class SwitchingActivities(Steps):
         settings, bundle = self._existing(step), self._bundle(step)
 
         def effect() -> dict[str, JsonValue]:
+            clock.now()  # a worker of another day would find a good certificate too early, or ended
             roots = self._roots(settings, step)
             fence = Fence(operation=step.operation, epoch=FORWARD)
             return self._served(

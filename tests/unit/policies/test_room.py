@@ -140,7 +140,7 @@ def test_under_a_policy_that_does_not_verify_nothing_begins(house: Built) -> Non
 def test_a_sweep_starts_what_has_room_and_says_what_the_others_wait_for(tmp_path: Path) -> None:
     limit = SimultaneousLimit(kind="simultaneous", capability="certificates", scope="web-*", most=2)
     around = _installed(tmp_path, policy(windows=(another_day(),), limits=(limit,)))
-    found = ActivityEnvironment().run(PlanningActivities(around).find_due, CertificateSweepInput())
+    found = _started().run(PlanningActivities(around).find_due, CertificateSweepInput())
     due = {one.certificate for one in found.due}
     assert ("other" in due, len(due)) == (True, 3)
     told = {one.certificate: one.why for one in found.held_off}
@@ -181,10 +181,17 @@ def _steps(around: Any, plan: RenewalPlan) -> set[str]:
 
 
 def _as_run(name: str) -> ActivityEnvironment:
-    environment = ActivityEnvironment()
+    environment = _started()
     environment.info = replace(
         environment.info, workflow_id=f"certificate-renewal/{name}", workflow_run_id="1"
     )
+    return environment
+
+
+def _started() -> ActivityEnvironment:
+    """An attempt that has just begun, by the server's clock."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=datetime.now(UTC))
     return environment
 
 
