@@ -35,6 +35,16 @@ _KINDS: Final[dict[RPCStatusCode, type[RedoubtError]]] = {
     RPCStatusCode.UNAUTHENTICATED: NotAllowed,
     RPCStatusCode.INVALID_ARGUMENT: InvalidInput,
 }
+AWAY: Final[dict[RPCStatusCode, str]] = {
+    RPCStatusCode.UNAVAILABLE: "can't be reached: the Temporal server is gone",
+    # A server that dies while it answers.
+    RPCStatusCode.UNKNOWN: "got half an answer: the Temporal server is gone",
+    # How the SDK tells that its own time is over.
+    RPCStatusCode.CANCELLED: "got no answer in time: is the Temporal server gone?",
+    RPCStatusCode.DEADLINE_EXCEEDED: "got no answer in time: is the Temporal server gone?",
+    RPCStatusCode.RESOURCE_EXHAUSTED: "can't be asked now: the Temporal server has too much to do",
+}
+"""What passes: trying again can help."""
 
 
 class Cluster:
@@ -81,8 +91,9 @@ def on_cluster(do: Callable[[Cluster], Awaitable[T]]) -> T:
     """Run one command's conversation with the cluster of the settings."""
 
     async def talk() -> T:
-        with correlated(failures.correlation_id):
-            return await do(Cluster(load()))
+        settings = load()
+        with correlated(failures.correlation_id), speaking(f"Temporal at {settings.temporal.address}"):
+            return await do(Cluster(settings))
 
     return asyncio.run(talk())
 
@@ -94,5 +105,5 @@ def speaking(about: str) -> Iterator[None]:
         yield
     except RPCError as refused:
         kind = _KINDS.get(refused.status, DependencyUnavailable)
-        words = "does not exist" if kind is UnknownSubject else f"answers {refused.status.name}"
-        raise kind(f"{about} {words}.") from refused
+        words = AWAY.get(refused.status, f"is refused: {refused.status.name}")
+        raise kind(f"{about} {'does not exist' if kind is UnknownSubject else words}.") from refused

@@ -19,7 +19,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.cluster import PATIENCE, Cluster, speaking
+from cli.cluster import AWAY, PATIENCE, Cluster, speaking
 from cli.failures import exit_code
 from cli.held_up import held_up
 from cli.output import ExitCode
@@ -28,7 +28,6 @@ from schemas.runs import RunStatus
 from workflows.failures import code_of, words_of
 
 _EVERY_S = 1.0
-_AWAY = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.RESOURCE_EXHAUSTED}
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ async def look(cluster: Cluster, workflow_id: str, run_id: str | None = None) ->
     handle = await cluster.handle(workflow_id, run_id)
     with speaking(f"The run {workflow_id}"):
         described = await handle.describe(rpc_timeout=PATIENCE)
-    pinned = await cluster.handle(workflow_id, described.run_id)
-    told = await _told(pinned, described)
+        pinned = await cluster.handle(workflow_id, described.run_id)
+        told = await _told(pinned, described)
     client = await cluster.client(described.task_queue)
     link = cluster.link(client, workflow_id, described.run_id)
     held = await held_up(client, described)
@@ -102,7 +101,7 @@ async def _patiently(cluster: Cluster, workflow_id: str, run_id: str | None, tri
             return await look(cluster, workflow_id, run_id)
         except Exception as error:
             cause = error.__cause__
-            if left == 1 or not (isinstance(cause, RPCError) and cause.status in _AWAY):
+            if left == 1 or not (isinstance(cause, RPCError) and cause.status in AWAY):
                 raise
             await asyncio.sleep(2 * _EVERY_S)
     raise AssertionError("unreachable: the last try returns or raises")
@@ -128,7 +127,8 @@ async def _told(handle: WorkflowHandle[Any, Any], described: WorkflowExecutionDe
     if described.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
         return {}
     try:
-        result = await handle.result(follow_runs=False)
+        # Without a time it would wait for a server that has just gone.
+        result = await handle.result(follow_runs=False, rpc_timeout=PATIENCE)
         return {"result": result.model_dump(mode="json") if hasattr(result, "model_dump") else result}
     except WorkflowFailureError as failed:
         return {"error": {"code": code_of(failed.cause), "detail": words_of(failed.cause)}}
@@ -137,7 +137,11 @@ async def _told(handle: WorkflowHandle[Any, Any], described: WorkflowExecutionDe
 async def _asked(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     try:
         status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENCE)
-    except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+    except RPCError as away:
+        if away.status is RPCStatusCode.UNAVAILABLE:
+            raise  # the server, and not the worker
+        return {"answered": False}
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
         return {"answered": False}
     told = status.model_dump(exclude={"done", "total"})
     return {**told, "progress": f"{status.done} of {status.total} steps" if status.total else ""}

@@ -20,6 +20,8 @@ _ATTEMPTS = 3
 _WHOLE_TIMEOUT_S = 900
 _TIMEOUT = httpx.Timeout(30, connect=8)
 _MIB = 1 << 20
+_FAILED = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError)
+"""Whatever else the library raises: redirects without an end, an address or a proxy's that is none."""
 
 
 def system() -> str:
@@ -51,8 +53,14 @@ class Download:
             part.replace(into / "bin" / tool.files[0].name)
 
     def _fetch(self, wanted: Archive, part: pathlib.Path, limit: int, say: Say) -> None:
-        deadline = time.monotonic() + _WHOLE_TIMEOUT_S
         say(f"downloading {wanted.url}")
+        try:
+            self._attempt(wanted, part, limit, say)
+        except _FAILED as error:
+            raise Unobtainable(f"the download failed: {type(error).__name__}: {error}") from error
+
+    def _attempt(self, wanted: Archive, part: pathlib.Path, limit: int, say: Say) -> None:
+        deadline = time.monotonic() + _WHOLE_TIMEOUT_S
         with httpx.Client(verify=self._context, timeout=_TIMEOUT, follow_redirects=True) as client:
             client.event_hooks = {"request": [_only_https]}
             for attempt in range(1, _ATTEMPTS + 1):

@@ -119,6 +119,27 @@ def test_a_redirect_out_of_https_is_refused(vendor: Vendor, into: pathlib.Path) 
 
 
 @pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    ("to", "told"), [("", "TooManyRedirects"), ("https://127.0.0.1:nonsense/", "Invalid")]
+)
+def test_redirects_that_lead_nowhere_leave_it_to_the_next_way(
+    vendor: Vendor, into: pathlib.Path, to: str, told: str
+) -> None:
+    vendor.redirect = to or vendor.url
+    with pytest.raises(Unobtainable, match=told):
+        _get(vendor, into)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_proxy_that_is_none_leaves_it_to_the_next_way(
+    vendor: Vendor, into: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:9")
+    with pytest.raises(Unobtainable, match="nonsense"):
+        _get(vendor, into)
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_server_that_has_it_no_more(vendor: Vendor, into: pathlib.Path) -> None:
     vendor.status = 404
     with pytest.raises(Unobtainable, match="answered 404"):
