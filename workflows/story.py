@@ -1,7 +1,8 @@
 """A run tells its own story: where it is, what each thing it works on is doing, what it waits for, who can act.
 
 The Web UI shows it as current details (Markdown), the query `status` answers it as data, and the search
-attributes let lists filter by it. `workflow` calls are made only in `tell`, so that a replay tells the same.
+attributes let lists filter by it. A run has a static summary and details from whoever started it; one that comes from
+the Web UI's form has none, unless a person types some, so the current details begin with what the run does.
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
+from schemas.catalogue import WORKFLOW_TYPES
 from schemas.runs import RunStatus
 
 PHASE = SearchAttributeKey.for_keyword("RedoubtPhase")
@@ -32,12 +34,16 @@ class Story:
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
     """The table: one row a target, its columns in the order in which they were first told."""
     result: str = ""
+    about: str = ""
+    """What runs of its type do, in one sentence."""
 
     def begin(self, severity: str = "routine") -> None:
+        kind = WORKFLOW_TYPES.get(workflow.info().workflow_type)
+        self.about = kind.summary if kind else ""
         workflow.upsert_search_attributes(
             [PHASE.value_set(self.phase), SUBJECT.value_set(self.subject), SEVERITY.value_set(severity)]
         )
-        workflow.set_current_details(self.markdown())
+        self.tell()
 
     def enter(self, phase: str, *, waits_for: str = "", who_can_act: str = "") -> None:
         """Another phase: searchable from now on."""
@@ -72,6 +78,8 @@ class Story:
 
     def markdown(self) -> str:
         lines = [f"**{self.subject}**: {self.phase}" + (" (paused)" if self.paused else "")]
+        if self.about:
+            lines.append(f"*{self.about}*")
         if self.steps:
             lines.append(f"{self.done} of {self.steps} steps done")
         if self.waits_for:

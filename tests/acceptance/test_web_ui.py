@@ -6,12 +6,14 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from cli.demo.browser import browsing, fill, shown_input, start, start_button
+from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import CATALOGUE
 from tests.acceptance.embedded import Embedded
 
+ABOUT = WORKFLOW_TYPES["CertificateRenewal"].summary
 CANARY = "canary-7d0f43"
 RUN_MS = 60_000
 
@@ -42,6 +44,10 @@ def _tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
 
 
+def _metadata(page: Page, what: str) -> Locator:
+    return page.frame_locator(f"#user-metadata-{what}").locator("body")
+
+
 def test_a_renewal_is_started_from_the_prefilled_form_and_its_page_tells_the_story(
     embedded: Embedded,
 ) -> None:
@@ -65,7 +71,11 @@ def test_a_renewal_is_started_from_the_prefilled_form_and_its_page_tells_the_sto
         # Current details are fetched once a page.
         page.reload()
         _tab(page, "User Metadata")
-        details = page.frame_locator("#user-metadata-current-details").locator("body")
+        # The form takes over the summary of the run before, which the command had started.
+        expect(_metadata(page, "summary")).to_contain_text("CertificateRenewal: www")
+        expect(_metadata(page, "details")).to_contain_text(ABOUT)
+        details = _metadata(page, "current-details")
+        expect(details).to_contain_text(ABOUT)
         expect(details.get_by_text("renewed").first).to_be_visible()
         for target in ("web-1", "web-2", "web-3"):
             expect(details.get_by_role("row", name=target)).to_contain_text("verified")
@@ -121,6 +131,12 @@ def test_bad_input_fails_at_once_with_words_a_person_can_act_on(
             if given:
                 expect(shown_input(page)).to_contain_text(CANARY)
             assert shown.inner_text().count(CANARY) == given.count(CANARY)
+        else:
+            # The form of an ID that has not run before gives no summary: the run's own story says what it does.
+            _tab(page, "User Metadata")
+            details = _metadata(page, "current-details")
+            expect(details).to_contain_text(ABOUT)
+            expect(details).to_contain_text("Failed: No certificate")
 
 
 def test_the_form_does_not_start_what_is_no_json(embedded: Embedded, tmp_path: Path) -> None:

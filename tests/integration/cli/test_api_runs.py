@@ -22,6 +22,7 @@ from clients.identities.signing_keys import verify
 from clients.settings import load
 from clients.signers.file import FileSigner
 from rules.requests import statement
+from schemas.catalogue import WORKFLOW_TYPES
 from schemas.evidence import Entry
 from schemas.policies import Grant, Policy, PrincipalEntry, Role
 from schemas.principals import REQUEST_HEADER, Shown, SignedRequest
@@ -69,6 +70,9 @@ async def test_a_run_is_started_paused_resumed_and_watched_to_its_end(house: Hou
         assert (not_now.status_code, not_now.json()["type"]) == (409, "urn:redoubt:error:NotNow")
 
         handle = (await house.client()).get_workflow_handle(started.json()["workflow_id"])
+        described = await handle.describe()
+        assert await described.static_summary() == f"CertificateRenewal: {name}"
+        assert await described.static_details() == WORKFLOW_TYPES["CertificateRenewal"].summary
         await _vouched_for_olga(house, await handle.fetch_history(), signing_key)
         await handle.signal("finish")
         seen = await _until(client, run, lambda found: found["state"] != "RUNNING")

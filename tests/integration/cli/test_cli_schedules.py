@@ -14,6 +14,7 @@ from temporalio.client import (
 )
 
 from cli.output import ExitCode
+from schemas.catalogue import WORKFLOW_TYPES
 from tests.integration.cli.conftest import House, until
 
 SWEEP: dict[str, Any] = {"workflow": "CertificateSweep", "input": {"max_concurrent": 3}}
@@ -126,3 +127,12 @@ def test_a_schedule_starts_a_run_that_the_commands_find(house: House) -> None:
     assert rows[0]["workflow_id"].startswith("certificate-sweep/all-")
     house.change(schedules={})
     assert _apply(house) == {"often": "deleted"}
+
+    async def told(client: Client) -> tuple[str | None, str | None]:
+        described = await client.get_workflow_handle(rows[0]["workflow_id"]).describe()
+        return await described.static_summary(), await described.static_details()
+
+    summary, details = house.ask(told)
+    assert summary.startswith("CertificateSweep: ")
+    assert "(schedule redoubt." in summary
+    assert details == WORKFLOW_TYPES["CertificateSweep"].summary
