@@ -35,7 +35,7 @@ bench: ready ## Measure: make bench BENCH=platform
 	@.venv/bin/python -m benchmarks $(BENCH) --json
 
 docs: ready ## Write the documents that are generated from the code
-	@$(REDOUBT) docs errors > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
+	@for one in errors settings; do $(REDOUBT) docs $$one > docs/$$one.md.new && mv docs/$$one.md.new docs/$$one.md; done
 
 lock: ready ## Resolve pyproject.toml's packages anew into requirements.lock, with hashes
 	@$(PYTHON) deploy/bootstrap.py lock

@@ -18,7 +18,7 @@ from workers.wiring import Wiring
 
 
 def account_rollover(
-    issuer: Annotated[str, typer.Argument(help="The issuer, as the settings name it.")],
+    issuer: Annotated[str, typer.Argument(metavar="ISSUER", help="The issuer, as the settings name it.")],
     new_key: Annotated[
         str, typer.Option("--new-key", help="Reference to the new key, as next_account_key has it.")
     ],

@@ -29,9 +29,7 @@ _COLUMNS: Final = ("place", "renewed", "certificate", "names", "issuer", "not_af
 
 Places = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="PLACE...", help="HOST:PORT, HOST (443), [IPv6]:PORT or a range 192.0.2.0/28:PORT."
-    ),
+    typer.Argument(metavar="PLACE", help="HOST:PORT, HOST (443), [IPv6]:PORT or a range 192.0.2.0/28:PORT."),
 ]
 ListFile = Annotated[
     Path | None,

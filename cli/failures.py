@@ -73,7 +73,8 @@ def _usage(error: TyperException) -> int:
         return ExitCode.USAGE  # the help is printed already
     if context is not None:
         say(f"{context.get_usage()}\nTry '{context.command_path} --help'.")
-    say(f"Error: {error.format_message()}")
+    # The library reads values with pydantic, and shows its prefix.
+    say(f"Error: {error.format_message().replace('Value error, ', '')}")
     return error.exit_code
 
 

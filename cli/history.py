@@ -53,7 +53,7 @@ def export(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Exported histories.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Exported histories.")] = None,
     workflow_id: Annotated[str, typer.Option("--id", help="A run on the cluster instead.")] = "",
     output: Output = Format.TEXT,
 ) -> None:

@@ -76,7 +76,14 @@ def load(name: str) -> Any:
     found = getattr(import_module(module), attribute)
     loaded: Any = get_group(found) if isinstance(found, typer.Typer) else get_command(_alone(name, found))
     loaded.name, loaded.help, loaded.short_help = name, loaded.help or line, line
+    for command in (loaded, *getattr(loaded, "commands", {}).values()):
+        command.help = _unwrapped(command.help or "")
     return loaded
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring's line breaks are for its own columns: the help's lines are the terminal's."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _alone(name: str, function: Callable[..., Any]) -> typer.Typer:

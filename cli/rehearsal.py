@@ -21,7 +21,9 @@ from workers.wiring import Wiring
 
 
 def rehearse(
-    certificate: Annotated[str, typer.Argument(help="The certificate, as the settings name it.")],
+    certificate: Annotated[
+        str, typer.Argument(metavar="CERTIFICATE", help="The certificate, as the settings name it.")
+    ],
     issuer: Annotated[str, typer.Option(help="Which of its issuers; the first that can without.")] = "",
 ) -> None:
     """Try an order at the issuer's CA for rehearsals, without counting against the limits of the real one."""

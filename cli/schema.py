@@ -14,7 +14,7 @@ from schemas.settings.temporal import TemporalSettings
 
 def command(
     kind: Annotated[
-        str, typer.Argument(metavar="[TYPE]", help="The workflow type; all are listed without.")
+        str, typer.Argument(metavar="TYPE", help="The workflow type; all are listed without.")
     ] = "",
     link: Annotated[
         bool, typer.Option("--link", help="Print a link to the Web UI's prefilled start form.")

@@ -43,7 +43,7 @@ def in_words(outcome: Outcome) -> str:
 @app.command("install")
 def install_tools(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Tools; all that is needed if none is named.")
+        list[str] | None, typer.Argument(metavar="TOOL", help="Tools; all that is needed if none is named.")
     ] = None,
     purposes: Annotated[
         list[Purpose] | None,

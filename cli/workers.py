@@ -15,7 +15,7 @@ _COLUMNS = ("pool", "queue", "does", "runs", "polled_by")
 
 @app.command("run")
 def run_pools(
-    pools: Annotated[list[str], typer.Argument(metavar="POOL...", help="`redoubt workers list` names them.")],
+    pools: Annotated[list[str], typer.Argument(metavar="POOL", help="`redoubt workers list` names them.")],
     only: Annotated[
         Literal["workflows", "activities"] | None,
         typer.Option(help="One half of the pools' work, where the halves run in processes of their own."),
@@ -23,8 +23,13 @@ def run_pools(
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then drain; a second signal ends it at once."""
     from clients.settings import load  # noqa: PLC0415  only a worker loads what a worker needs
+    from workers.pools import POOLS, named  # noqa: PLC0415
     from workers.run import main  # noqa: PLC0415
 
+    try:
+        named(pools, POOLS)
+    except InvalidSettings as unknown:  # a slip of the pen, whatever the settings are
+        raise typer.BadParameter(unknown.in_full, param_hint="POOL") from unknown
     raise typer.Exit(main(load(), pools, only))
 
 

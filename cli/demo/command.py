@@ -25,7 +25,7 @@ CHAPTERS = ("certificates",)
 
 def command(
     chapter: Annotated[
-        str, typer.Argument(metavar="[CHAPTER]", help=f"One of: {', '.join(CHAPTERS)}; all without.")
+        str, typer.Argument(metavar="CHAPTER", help=f"One of: {', '.join(CHAPTERS)}; all without.")
     ] = "",
     output: Output = Format.TEXT,
 ) -> None:

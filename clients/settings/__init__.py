@@ -48,7 +48,10 @@ def locate(path: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         if candidate.is_file():
             return candidate.absolute()
     looked = path or ", ".join(map(str, _PLACES))
-    raise InvalidSettings(f"There is no settings file: looked for {looked}. `redoubt init` makes one.")
+    raise InvalidSettings(
+        f"There is no settings file: looked for {looked}. `redoubt init` makes one; of a stack of `redoubt dev` it is "
+        "found after `. .redoubt-dev/env`, in each shell."
+    )
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

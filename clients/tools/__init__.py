@@ -42,4 +42,4 @@ def named(name: str) -> Tool:
     known = [known for tool in tools() for known in (tool.name, *(file.name for file in tool.files))]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    raise DependencyUnavailable(f"The table of tools has no {name}{hint} `redoubt tools list` shows them.")
+    raise DependencyUnavailable(f"The table of tools has no {name!r}{hint} `redoubt tools list` shows them.")

@@ -64,6 +64,39 @@ def test_a_mistyped_command_is_answered_with_the_nearest(redoubt: Redoubt) -> No
     assert said.out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("workers", "run", "certs"), "There is no pool 'certs'; there are: certificates, audit."),
+        (("list", "-o", "yaml"), "'yaml' is not one of 'text', 'json', 'jsonl'."),
+        (("tools", "install", "nothing"), "has no 'nothing'."),
+        (
+            ("list",),
+            "`redoubt init` makes one; of a stack of `redoubt dev` it is found after `. .redoubt-dev/env`",
+        ),
+    ],
+    ids=["unknown pool", "wrong format", "unknown tool", "no settings file"],
+)
+def test_a_mistake_is_told_in_words_before_anything_is_looked_for(
+    redoubt: Redoubt, words: tuple[str, ...], told: str
+) -> None:
+    said = redoubt(*words)
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert told in said.err
+    assert "Value error" not in said.err
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_the_help_breaks_its_lines_at_the_terminals_edge_only(
+    path: tuple[str, ...], redoubt: Redoubt
+) -> None:
+    command = load(path[0])
+    for name in path[1:]:
+        command = command.commands[name]
+    assert all("\n" not in paragraph for paragraph in (command.help or "").split("\n\n"))
+    assert "[[" not in redoubt(*path, "--help").out
+
+
 def test_no_command_shows_the_help(redoubt: Redoubt) -> None:
     said = redoubt()
     assert said.code == ExitCode.USAGE

@@ -117,7 +117,7 @@ def test_builds_run_one_at_a_time_even_between_callers() -> None:
 
 def test_an_unknown_name_is_refused_before_anything_is_done() -> None:
     heard = Heard()
-    with pytest.raises(DependencyUnavailable, match="no nonesuch"):
+    with pytest.raises(DependencyUnavailable, match="no 'nonesuch'"):
         install(["temporal", "nonesuch"], heard)
     assert heard.outcomes == []
 
