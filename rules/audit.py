@@ -105,7 +105,9 @@ class Walk:
         while following is not None:
             self._checkpoint(following)
             following = next(waiting, None)
-        if self._signed < self._tree.size or not self._signatures:
+        if not count and not self._signatures:
+            self._findings.add("the log", "it is empty: the pool `audit` has not run yet, or all was removed")
+        elif self._signed < self._tree.size or not self._signatures:
             self._findings.add(f"log index {self._signed}", "no checkpoint covers the rows from here on")
         self.root = self._tree.root()
         return count

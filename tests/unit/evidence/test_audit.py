@@ -97,6 +97,12 @@ def test_the_newest_checkpoint_covers_all(log: tuple[list[Row], list[Signed]]) -
     ]
 
 
+def test_an_empty_log_is_verified_only_once_it_is_signed() -> None:
+    assert findings([], []) == ["the log: it is empty: the pool `audit` has not run yet, or all was removed"]
+    _, signed = log_of([0])
+    assert findings([], signed) == []
+
+
 def test_without_a_sound_stored_tree_the_walk_still_ends() -> None:
     rows, signed = log_of([2, 4])
     rows[0] = replace(rows[0], leaf=bytes(32))
