@@ -19,6 +19,7 @@ from cli.output import Format, Output, say
 from cli.progress import steps
 from cli.tools import Reported
 from clients.tools import installer
+from clients.tools.table import Purpose
 
 CHAPTERS = ("certificates",)
 
@@ -72,8 +73,9 @@ def play(proofs: Proofs, tools: "Tools") -> str:
         raise
     finally:
         stack.stop(_silent)
+    absent = ", ".join(tool for tool in installer.needed_for(Purpose.DEV) if tool in tools.missing)
     return (
-        f"Everything is in {folder}. The links work again with:\n"
+        f"Everything is in {folder}. The links work again{f', once {absent} is here,' if absent else ''} with:\n"
         f"  redoubt dev --dir {folder} --port-offset {offset}"
     )
 

@@ -154,5 +154,6 @@ def test_the_demo_goes_on_with_what_there_is(missing: str, monkeypatch: pytest.M
     tools.get(*certificates.TOOLS)
     again = command.play(proofs, tools)
     shutil.rmtree(again.split()[3].rstrip("."))
+    assert f"once {missing} is here" in again
     assert {row.verdict for row in proofs.rows} == {"PROVED", "SKIPPED"}, proofs.rows
     assert proofs.exit_code is ExitCode.SKIPPED
