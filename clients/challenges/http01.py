@@ -41,8 +41,13 @@ class WebrootSolver:
         """Nothing to wait for: the file is whole at once, and one web server shows it."""
 
     def withdraw(self, proof: Proof) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._path(proof.token).unlink()
+        try:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # then nothing is shown, either
+                self._path(proof.token).unlink()
+        except OSError as error:
+            raise DependencyUnavailable(
+                f"The challenge for {proof.name} can't be taken out of its `webroot`: {error.strerror}."
+            ) from error
 
     def _make_folders(self) -> None:
         """Readable for the web server's user whatever our umask; folders that are there stay as they are."""

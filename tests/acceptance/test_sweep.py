@@ -1,6 +1,5 @@
 """The Schedule's sweep: it renews what is due, when it is due, and what an ended run has left; and nothing else."""
 
-import asyncio
 import copy
 import json
 import subprocess
@@ -12,10 +11,8 @@ from typing import Any
 from cryptography import x509
 
 from cli.demo.oracle import CaCounts, served
-from clients.settings import load
 from clients.tools import find
 from tests.acceptance.fleet import Fleet, wait_until
-from workers.wiring import Wiring
 
 BLOG = "blog.example.com"
 SWEEP = "certificate-sweep/all"
@@ -60,7 +57,6 @@ def test_a_sweep_leaves_what_is_running_alone_and_finishes_what_an_ended_run_has
     assert ended["state"] == "COMPLETED", ended
     swept = {name: ended["result"][name] for name in ("looked_at", "renewed", "already_running", "failed")}
     assert swept == {"looked_at": 2, "renewed": ["www"], "already_running": ["blog"], "failed": []}
-    assert asyncio.run(_summary(fleet, "certificate-renewal/www")) == "renew www"
     # The order that the ended run had placed for `www` was used: there is no other.
     assert fleet.counts() == CaCounts(orders=2, finalizes=2, certificates=2)
     assert len(fleet.shown()) == 1
@@ -84,11 +80,6 @@ def test_a_short_certificate_is_renewed_when_a_third_of_its_life_is_left(
     waited = _leaf(fleet).not_valid_before_utc - first_leaf.not_valid_before_utc
     a_second = timedelta(seconds=1)  # certificates count in whole ones, rounded down
     assert waited > lifetime * 2 / 3 - a_second
-
-
-async def _summary(fleet: Fleet, workflow_id: str) -> str | None:
-    client = await Wiring(load(fleet.folder / "redoubt.yaml")).client("certificates")
-    return await (await client.get_workflow_handle(workflow_id).describe()).static_summary()
 
 
 def _with_two_certificates(fleet: Fleet, **blog: Any) -> Fleet:
