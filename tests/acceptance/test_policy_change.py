@@ -37,6 +37,7 @@ def test_a_change_is_approved_and_each_run_records_the_version_that_it_used(
     assert said == [
         "carl gains the role operator for certificates, *.",
         "anna loses the role operator for certificates, *.",
+        "New limit: at most 2 * of certificates (*) within 3600 s.",
     ]
     for needed, admin in (("0 of 2", "root"), ("1 of 2", "deputy")):
         assert (
@@ -55,8 +56,22 @@ def test_a_change_is_approved_and_each_run_records_the_version_that_it_used(
     assert _started(fleet, *CARLS).code == 0
     assert fleet.watch(WWW)["state"] == "COMPLETED"
     assert _used(fleet) == [("anna", 1), ("carl", 2)]
+    _no_third(fleet)
     (change,) = [one for one in _evidence(fleet) if one["what"] == "policy.applied"][1:]
     assert change["facts"]["signed_by"] == ["deputy-1", "root-1"]
+
+
+def _no_third(fleet: Fleet) -> None:
+    """Two operations have begun within the hour, under whichever version: there is room for no third."""
+    shown = fleet.shown()
+    assert _started(fleet, *CARLS).code == 0
+    full = fleet.watch(WWW)
+    assert full["error"]["code"] == "OutsideLimits", full
+    assert "2 operations of * have begun within 3600 s, and 2 may" in full["error"]["detail"]
+    assert fleet.shown() == shown
+    (held_back,) = [one for one in _evidence(fleet) if one["what"] == "operation.held_back"]
+    begun = {one["operation"] for one in _evidence(fleet) if one["what"] == "key.generated"}
+    assert held_back["operation"] not in begun
 
 
 def _first(fleet: Fleet, token: Token) -> dict[str, Any]:
@@ -100,7 +115,14 @@ def _line(fleet: Fleet, name: str, *how: str) -> Any:
 def _second(first: dict[str, Any]) -> dict[str, Any]:
     digest = hashlib.sha256(yaml.safe_dump(first).encode()).hexdigest()
     carl = {"role": "operator", "principals": ["carl"], "capability": "certificates"}
-    return {**first, "version": 2, "previous_sha256": digest, "grants": [first["grants"][0], carl]}
+    limit = {"kind": "rate", "capability": "certificates", "most": 2, "within_s": 3600}
+    return {
+        **first,
+        "version": 2,
+        "previous_sha256": digest,
+        "grants": [first["grants"][0], carl],
+        "limits": [limit],
+    }
 
 
 def _write(fleet: Fleet, policy: dict[str, Any]) -> Path:
