@@ -5,7 +5,8 @@ certificate is due by its dates, by what someone else has changed, and by what t
 That and its last renewal come from the records.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import typer
 from cli.account import account_rollover
 from cli.calendar import calendar
 from cli.discover import discover
-from cli.inventory import finding, held, recorded
+from cli.inventory import LOOKS, Held, finding, inventory, recorded
 from cli.output import ExitCode, Format, Output, put, say, table
 from cli.rehearsal import rehearse
 from clients.settings import load
@@ -46,7 +47,11 @@ app.command("rehearse")(rehearse)
 def list_certificates(output: Output = Format.TEXT) -> None:
     """List every certificate of the inventory, a line a target; exit code 3 if one could not be looked at."""
     wiring = Wiring(load())
-    rows = [row for name in wiring.settings.certificates for row in _rows(wiring, name, datetime.now(UTC))]
+    rows = [
+        row
+        for _, lines in itertools.groupby(inventory(wiring), key=lambda one: one.certificate)
+        for row in _rows(wiring, list(lines), datetime.now(UTC))
+    ]
     shown = [{**row, "last_renewal": row["last_renewal"][:16].replace("T", " ")} for row in rows]
     table(
         shown if output is Format.TEXT else rows, _COLUMNS, output, empty="The settings name no certificates."
@@ -61,27 +66,28 @@ def list_certificates(output: Output = Format.TEXT) -> None:
         raise typer.Exit(ExitCode.SKIPPED)
 
 
-def _rows(wiring: Wiring, name: str, now: datetime) -> Iterator[dict[str, Any]]:
-    given = wiring.settings.certificates[name]
-    looked = [(target, *held(wiring, target)) for target in given.targets]
+def _rows(wiring: Wiring, looked: Sequence[Held], now: datetime) -> Iterator[dict[str, Any]]:
+    """Of one certificate."""
+    name, given = looked[0].certificate, looked[0].settings
     known = _known(wiring, name)
     last = known if isinstance(known, str) else _last_renewal(known)
     found = None if isinstance(known, str) else finding(known)
-    whole = _decision(name, given, [facts for _, facts, error in looked if not error], found, now)
+    whole = _decision(name, given, [one.facts for one in looked if not one.error], found, now)
     changed = _changed(wiring, name, given)
     whole |= {"due": True, "why": changed} if changed else {}
-    for target, facts, error in looked:
+    for one in looked:
+        facts = one.facts
         yield {
             "name": name,
             "names": list(given.names),
-            "target": target.name,
+            "target": one.target,
             "issuer": facts.issuer if facts else "",
             "fingerprint": facts.fingerprint if facts else "",
             "not_after": f"{facts.not_after:%Y-%m-%d %H:%M}Z" if facts else "",
             "days_left": (facts.not_after - now).days if facts else None,
             **whole,
             "last_renewal": last,
-            "error": error,
+            "error": one.error,
         }
 
 
@@ -103,7 +109,7 @@ def _changed(wiring: Wiring, name: str, given: CertificateSettings) -> str | Non
     from activities.certificates.drift import drifted  # noqa: PLC0415  # loads where the store is looked at
 
     try:
-        return drifted(wiring.journal(), wiring.target, name, given)
+        return drifted(wiring.journal(), wiring.target, name, given, LOOKS)
     except RedoubtError:
         return None
 

@@ -61,7 +61,7 @@ def discover(
     """
     wiring = Wiring(load())
     asked = _asked(where or [], listed)
-    held = list(inventory(wiring))
+    held = inventory(wiring)
     seen = _look(asked, at_once, within)
     rows = [_row(one, held, list(wiring.settings.issuers)) for one in seen]
     if output is Format.TEXT:

@@ -1,9 +1,9 @@
 """What every target of the inventory holds now, read where it lies, and what the records say of it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from activities.looking import Looks
 from schemas.certificates import CertificateFacts, SweepFinding
 from schemas.errors import RedoubtError
 from schemas.evidence import Event
@@ -13,6 +13,8 @@ from workers.wiring import Wiring
 
 _LOOKED_BACK: Final = 1000
 """Entries of one certificate; a renewal writes some twenty."""
+LOOKS: Final = Looks(all_s=600.0)
+"""How the targets of all certificates are looked at: side by side, and so that people need not wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,15 @@ class Held:
     """Why it can't be told; empty if it could."""
 
 
-def inventory(wiring: Wiring) -> Iterator[Held]:
+def inventory(wiring: Wiring) -> list[Held]:
     """A line a target, certificate by certificate."""
-    for name, given in wiring.settings.certificates.items():
-        for target in given.targets:
-            yield Held(name, given, target.name, *held(wiring, target))
+    asked = {
+        f"{name} on {target.name}": (name, given, target)
+        for name, given in wiring.settings.certificates.items()
+        for target in given.targets
+    }
+    answers = LOOKS.at(asked, lambda one: _held(wiring, one[2]))
+    return [_line(name, given, target.name, answers[key]) for key, (name, given, target) in asked.items()]
 
 
 def recorded(wiring: Wiring, certificate: str) -> list[dict[str, Any]]:
@@ -46,14 +52,19 @@ def finding(known: list[dict[str, Any]]) -> SweepFinding | None:
     return None if newest is None else SweepFinding.model_validate(newest)
 
 
-def held(wiring: Wiring, given: TargetSettings) -> tuple[CertificateFacts | None, str]:
-    """What the target has in use, or why that can't be told."""
+def _line(
+    name: str, given: CertificateSettings, target: str, answer: CertificateFacts | RedoubtError | None
+) -> Held:
+    if isinstance(answer, RedoubtError):
+        return Held(name, given, target, None, answer.in_full)
+    return Held(name, given, target, answer, "")
+
+
+def _held(wiring: Wiring, given: TargetSettings) -> CertificateFacts | None:
+    """What the target has in use. Raises why that can't be told."""
     from clients.x509 import X509Reader  # noqa: PLC0415  # X.509 loads where a certificate is read
 
-    try:
-        target = wiring.target(given)
-        version = target.current()
-        chain = target.read(version) if version else None
-        return (X509Reader().read(chain) if chain else None), ""
-    except RedoubtError as error:
-        return None, error.in_full
+    target = wiring.target(given)
+    version = target.current()
+    chain = target.read(version) if version else None
+    return X509Reader().read(chain) if chain else None

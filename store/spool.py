@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ from schemas.evidence import Entry
 
 MIN_KEY_BYTES = 32
 MAX_SPOOL_BYTES = 64 * 1024 * 1024
+WAIT_FOR_LOCK_S = 10.0
+_LOOK_EVERY_S = 0.01
 
 
 class Spooled(Contract):
@@ -88,10 +91,11 @@ def spooled_lines(folder: Path) -> int:
 
 
 class Spool:
-    def __init__(self, folder: Path, key: bytes) -> None:
+    def __init__(self, folder: Path, key: bytes, *, lock_s: float = WAIT_FOR_LOCK_S) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise InvalidReference(f"The spool's key has {MIN_KEY_BYTES} bytes or more.")
         self._key: Final = key
+        self._lock_s: Final = lock_s
         self._folder: Final = folder
         self._file: Final = folder / "lines"
         self._head_file: Final = folder / "head"
@@ -174,10 +178,23 @@ class Spool:
         with _disk_errors():
             lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._wait_for(lock)
                 yield
             finally:
                 os.close(lock)
+
+    def _wait_for(self, lock: int) -> None:
+        """As long as for the store's own locks: a process that was stopped must not stop the others for good."""
+        deadline = time.monotonic() + self._lock_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EvidenceUnavailable("The spool is locked by another process.") from None
+                time.sleep(_LOOK_EVERY_S)
+            else:
+                return
 
     def _verified(self) -> list[_Line]:
         """The lines past the base, each authenticated and following the one before it, none missing at the end."""

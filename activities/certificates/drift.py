@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, Field
 
 from activities.certificates.steps import KIND
+from activities.looking import Looks, seen
 from clients.targets import Target
 from rules.drift import left_in_use
 from schemas.settings.certificates import CertificateSettings
@@ -24,16 +25,22 @@ def drifted(
     client: Callable[[TargetSettings], Target],
     certificate: str,
     settings: CertificateSettings,
+    looks: Looks,
 ) -> str | None:
     """In words, the first change that is found; None if none is, or no operation has ended yet.
 
-    Raises what a target raises that can't be looked at.
+    Raises what a target raises that can't be looked at, if no other one was changed.
     """
     expected = _expected(journal, certificate)
-    for target in settings.targets:
-        words = client(target).drift(expected[target.name]) if target.name in expected else None
-        if words:
-            return f"{target.name} was changed by someone else: {words}"
+
+    def look(target: TargetSettings) -> str | None:
+        return client(target).drift(expected[target.name])
+
+    answers = looks.at({one.name: one for one in settings.targets if one.name in expected}, look)
+    for name, words in answers.items():
+        if isinstance(words, str) and words:
+            return f"{name} was changed by someone else: {words}"
+    seen(answers)
     return None
 
 

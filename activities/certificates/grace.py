@@ -94,8 +94,7 @@ class GraceActivities(GraceJudge):
     def _by_cas(self, certificate: str, left: Operation | None) -> str:
         if left is None:
             return ""
-        held = {target.name: self._held(target) for target in self._settings(certificate).targets}
-        overruled = self._overruled(left, held)
+        overruled = self._overruled(left, self._held_by(self._settings(certificate).targets))
         return "" if overruled is None else overruled.why
 
     def _tell(self, left: Operation, why: str) -> None:

@@ -3,9 +3,8 @@
 import contextlib
 import itertools
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from datetime import UTC, datetime
+from typing import Final
 
 from temporalio import activity
 
@@ -17,6 +16,7 @@ from activities.certificates.grace import GraceJudge
 from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, Surroundings, plan_of
+from activities.looking import Looks
 from rules import certificates as rules
 from rules.limits import Begun
 from rules.replacing import in_waves
@@ -38,7 +38,8 @@ from store import Operation
 
 SHARED = "shared"
 
-_LOOKS_AT_ONCE = 8
+SWEEP: Final = Looks(each_s=400.0, all_s=600.0)
+"""How a sweep looks at certificates; each of them has its own targets looked at side by side."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 LARGEST_SWEEP = 250
@@ -62,7 +63,7 @@ class PlanningActivities(GraceJudge):
             if not left.undoing:
                 self._around.gate.record(left.operation, authority)
             return self._asking(plan_of(left).model_copy(update={"settled": self._settled(left.operation)}))
-        held = {target.name: self._held(target) for target in settings.targets}
+        held = self._held_by(settings.targets)
         # Who forces it need not wait for what targets and CAs say of the old one.
         look = _by_dates if given.force else self._due
         decision = look(given.certificate, settings, held.values(), now)
@@ -122,8 +123,9 @@ class PlanningActivities(GraceJudge):
         due: list[SweepDecision] = []
         held_off: list[SweepDecision] = []
         unreadable: list[SweepDecision] = []
-        for name, decision in self._looked_at(left, now):
+        for name, decision in self._decisions(left, now).items():
             if isinstance(decision, RedoubtError):
+                activity.logger.warning("%s can't be looked at: %s", name, decision.in_full)
                 unreadable.append(SweepDecision(certificate=name, due=False, why=decision.detail))
             elif decision.due:
                 (held_off if decision.held_off else due).append(decision)
@@ -166,27 +168,16 @@ class PlanningActivities(GraceJudge):
             beside.append(Begun(KIND, one.certificate, datetime.now(UTC), under_way=True))
         return may, waiting
 
-    def _looked_at(
+    def _decisions(
         self, left: Mapping[str, Operation], now: datetime
-    ) -> list[tuple[str, SweepDecision | RedoubtError]]:
-        """Each certificate's decision, or why there is none; several at a time, for a host may hang."""
+    ) -> dict[str, SweepDecision | RedoubtError]:
+        """Each certificate's decision, or why there is none."""
         inventory = self._around.inventory
 
-        def look(name: str) -> SweepDecision | RedoubtError:
-            try:
-                return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
-            except RedoubtError as error:
-                activity.logger.warning("%s can't be looked at: %s", name, error.in_full)
-                return error
+        def look(name: str) -> SweepDecision:
+            return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
 
-        with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="looking") as threads:
-            # A new thread inherits no context, and the activity stands in it.
-            asked = [(name, threads.submit(copy_context().run, look, name)) for name in inventory]
-            try:
-                return [(name, answer.result()) for name, answer in asked]
-            finally:
-                # One that is cancelled waits for what is under way, and not for a thousand more.
-                threads.shutdown(cancel_futures=True)
+        return SWEEP.at({name: name for name in inventory}, look)
 
     def _replaceable(self, decision: SweepDecision) -> SweepDecision:
         """Raises `InvalidSettings` where its issuer is distrusted and no other is named: that is no failed renewal."""
@@ -202,13 +193,13 @@ class PlanningActivities(GraceJudge):
                 certificate=name, due=True, why="an earlier renewal was left unfinished"
             )
             with contextlib.suppress(RedoubtError):  # a target that can't be looked at now
-                by_target = self._held_by(settings)
+                by_target = self._held_by(settings.targets)
                 overruled = self._overruled(left, by_target)
                 by_dates = _by_dates(name, settings, by_target.values(), now)
                 self._findings.keep(overruled or by_dates, by_target, settings.renew)
                 return overruled or unfinished
             return unfinished
-        by_target = self._held_by(settings)
+        by_target = self._held_by(settings.targets)
         held = list(by_target.values())
         decision = self._due(name, settings, held, now)
         self._findings.keep(decision, by_target, settings.renew)
@@ -223,16 +214,13 @@ class PlanningActivities(GraceJudge):
         why = f"{decision.why}; its last renewal failed, so the sweep tries again from {until:%Y-%m-%d %H:%M:%S} UTC"
         return decision.model_copy(update={"held_off": True, "why": why})
 
-    def _held_by(self, settings: CertificateSettings) -> dict[str, CertificateFacts | None]:
-        return {target.name: self._held(target) for target in settings.targets}
-
     def _due(
         self, name: str, settings: CertificateSettings, held: Iterable[CertificateFacts | None], now: datetime
     ) -> SweepDecision:
         """Due by its dates, or because someone has changed it on a target, or because a CA says so."""
         facts = list(held)
         decision = _by_dates(name, settings, facts, now)
-        words = drifted(self._around.journal, self._around.target, name, settings)
+        words = drifted(self._around.journal, self._around.target, name, settings, self._around.looks)
         if words is not None:
             return decision.model_copy(update={"due": True, "due_at": now, "why": words})
         issued = self._issued_before(name)

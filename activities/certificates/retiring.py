@@ -52,9 +52,10 @@ class RetiringActivities(KnownCertificates):
         if not asked_for:
             raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
         targets = self._own_targets(plan)
+        holding = self._held_by(targets[name] for name in plan.targets if name in targets)
         for name in plan.targets:
             verified = self._around.journal.result(plan.operation, f"verify/{name}")
-            held = self._held(targets[name]) if name in targets else None
+            held = holding.get(name)
             if verified is None or held is None or held.fingerprint != verified["fingerprint"]:
                 raise StillServed(
                     f"{name} does not hold what this renewal verified there, so nothing was retired."

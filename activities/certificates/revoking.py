@@ -126,7 +126,7 @@ class RevokingActivities(KnownCertificates):
         return Done()
 
     def _held_by_targets(self, certificate: str) -> dict[str, str]:
-        held = {target.name: self._held(target) for target in self._settings(certificate).targets}
+        held = self._held_by(self._settings(certificate).targets)
         return {name: facts.fingerprint for name, facts in held.items() if facts}
 
     def _revocation(self, step: RevocationStep) -> RevocationPlan:

@@ -6,7 +6,7 @@ version) before anything is done. No step hands on a private key.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
 from activities.certificates.measures import Measures
+from activities.looking import Looks, seen
 from activities.room import Room
 from clients.certificates import CertificateReader
 from clients.issuers import Issuer
@@ -72,6 +73,8 @@ class Surroundings:
     list_keepers: tuple[str, ...] = ()
     """Issuers whose revocation lists we make anew ourselves."""
     measures: Measures = field(default_factory=Measures)
+    looks: Looks = field(default_factory=Looks)
+    """How the targets of one certificate are visited: side by side, none for too long."""
 
 
 class Steps:
@@ -178,6 +181,10 @@ class Steps:
             # Since it was planned. Putting back names no issuer, so it goes on.
             raise CaRefused(f"{step.issuer} is in `distrusted_issuers`, so nothing of it is used.")
         return plan
+
+    def _held_by(self, targets: Iterable[TargetSettings]) -> dict[str, CertificateFacts | None]:
+        """What each holds now, by its name. Raises one error that names all that can't be looked at."""
+        return seen(self._around.looks.at({one.name: one for one in targets}, self._held))
 
     def _held(self, settings: TargetSettings) -> CertificateFacts | None:
         """What a target holds now."""

@@ -1,7 +1,6 @@
 """On the targets: the new version beside the old one, the switch, the check by handshake, and the way back."""
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -194,22 +193,32 @@ class SwitchingActivities(Steps):
         opened = self._around.journal.operation(close.operation)
         plan = plan_of(opened)
         self._refuse_unless_shown(opened, close.outcome, plan.targets, undoing=opened.undoing)
-        epoch = UNDOING if close.outcome == "undone" else FORWARD
-        for target in self._settings(plan.certificate).targets:
-            self._retire(target, plan, Fence(operation=close.operation, epoch=epoch))
+        fence = Fence(operation=close.operation, epoch=UNDOING if close.outcome == "undone" else FORWARD)
+
+        def leave(target: TargetSettings) -> CertificateFacts | None:
+            self._retire(target, plan, fence)
+            return self._held(target)
+
+        targets = self._settings(plan.certificate).targets
+        held = self._around.looks.at({target.name: target for target in targets}, leave)
+        for name, answer in held.items():
+            if isinstance(answer, RedoubtError):
+                activity.logger.warning("%s was left without a last look: %s", name, answer.in_full)
         withdraw_given_up(self._around, close.operation)
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
-        self._measure(plan.certificate, close.outcome)
+        self._measure(plan.certificate, close.outcome, held)
         return Done()
 
-    def _measure(self, certificate: str, outcome: str) -> None:
+    def _measure(
+        self, certificate: str, outcome: str, held: Mapping[str, CertificateFacts | RedoubtError | None]
+    ) -> None:
         """What the targets hold at the end, and not before: an undo would leave the measure of a lost certificate."""
-        settings, measures = self._settings(certificate), self._around.measures
+        measures = self._around.measures
         measures.closed(certificate, outcome)
-        for target in settings.targets:
-            with contextlib.suppress(RedoubtError):  # one that can't be reached is measured by the next sweep
-                measures.held(certificate, {target.name: self._held(target)}, settings.renew)
+        # One that can't be reached is measured by the next sweep.
+        told = {name: facts for name, facts in held.items() if not isinstance(facts, RedoubtError)}
+        measures.held(certificate, told, self._settings(certificate).renew)
 
     def _retire(self, target: TargetSettings, plan: RenewalPlan, fence: Fence) -> None:
         """Tidy up; a target that can't be reached now is tidied by the next renewal."""

@@ -84,7 +84,7 @@ class SshHost:
         connect_s: float = _CONNECT_S,
     ) -> None:
         self.name = f"{login.host}:{login.port}"
-        self._connect_s = connect_s
+        self._connecting_s = connect_s * (2 if jump else 1)
         self._login, self._jump, self._secrets = login, jump, secrets
         self._guard = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -105,7 +105,7 @@ class SshHost:
     ) -> T:
         """Every way in which it can fail, as an error of ours that names the host and no more."""
         try:
-            return _loop.wait(self._once_or_again(work, timeout_s))
+            return _loop.wait(self._in_time(work, timeout_s))
         except asyncssh.HostKeyNotVerifiable as error:
             raise HostKeyRefused(f"Host {self.name} shows another host key than the settings pin.") from error
         except asyncssh.PermissionDenied as error:
@@ -125,6 +125,13 @@ class SshHost:
                 f"Host {self.name} can't be reached ({error.strerror or 'no route'})."
             ) from error
 
+    async def _in_time(
+        self, work: Callable[[asyncssh.SSHClientConnection], Coroutine[Any, Any, T]], timeout_s: float
+    ) -> T:
+        """With the time to connect, and even if it is sent once again, it takes no longer than this."""
+        async with asyncio.timeout(self._connecting_s + timeout_s):
+            return await self._once_or_again(work, timeout_s)
+
     async def _once_or_again(
         self, work: Callable[[asyncssh.SSHClientConnection], Coroutine[Any, Any, T]], timeout_s: float
     ) -> T:
@@ -141,14 +148,13 @@ class SshHost:
             await self._drop()
             raise
         connection, _ = await self._connected()
-        async with asyncio.timeout(timeout_s):
-            return await work(connection)
+        return await work(connection)
 
     async def _connected(self) -> tuple[asyncssh.SSHClientConnection, bool]:
         async with self._guard:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection, True
-            async with asyncio.timeout(self._connect_s * (2 if self._jump else 1)):
+            async with asyncio.timeout(self._connecting_s):
                 if self._jump is not None:
                     self._tunnel = await self._logged_in(self._jump, None)
                 self._connection = await self._logged_in(self._login, self._tunnel)

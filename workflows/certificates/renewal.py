@@ -10,7 +10,7 @@ terminated leaves its operation open, and the next run goes on with it in the sa
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -42,8 +42,12 @@ from workflows.story import Story, plain
 
 T = TypeVar("T")
 
-AT_A_TARGET = timedelta(minutes=5)
-"""One attempt at a target: longer than the lock, check, reload and verification of the settings may take together."""
+AT_A_TARGET = timedelta(minutes=30)
+"""One attempt at a target: longer than the settings may let lock, check, reload and verification take together."""
+AT_THE_RECORDS = timedelta(minutes=5)
+"""One attempt at a step that goes on without the records: they are waited for several times before the spool serves."""
+AT_EVERY_TARGET = timedelta(minutes=15)
+"""One attempt at a step that visits all targets, side by side (`activities.looking` bounds it), twice at most."""
 AT_THE_CA = timedelta(minutes=5)
 """One attempt at a step that talks to a CA; it beats while it polls."""
 ORDERS_WITH_ONE_ISSUER = 3
@@ -83,7 +87,8 @@ class CertificateRenewal(Approvable):
         self.passed_over: tuple[str, ...] = ()
         """Issuers that could not issue, in words."""
         try:
-            plan = await self._do(Planning.plan_renewal, given, f"plan {given.certificate}", 300)
+            told = f"plan {given.certificate}"
+            plan = await self._do(Planning.plan_renewal, given, told, 300, AT_EVERY_TARGET)
             if given.skip_grace and plan.grace_s:  # what an earlier run has left had one
                 self.grace_ended = given.reason or "it is to be skipped"
             if not plan.due:
@@ -116,8 +121,7 @@ class CertificateRenewal(Approvable):
             )
         else:
             await self._retire(plan)
-        closing = plan.closing("renewed", self.grace_ended)
-        await self._do(Switching.close_renewal, closing, "finish", plan.undo_patience_s)
+        await self._close(plan, "renewed", self.grace_ended)
         return self._renewed(plan)
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
@@ -143,7 +147,7 @@ class CertificateRenewal(Approvable):
         self.story.enter("making the key", who_can_act=OPERATOR)
         told = f"key for {plan.certificate} in {plan.key_holder}"
         wait = plan.target_patience_s if plan.key_holder == "target" else KEY_STORE_PATIENCE_S
-        await self._do(Issuing.make_key, plan.step(group), told, wait)
+        await self._do(Issuing.make_key, plan.step(group), told, wait, AT_A_TARGET)
         for turn, issuer in enumerate(plan.issuers, 1):
             try:
                 return await self._order_from(plan, group, issuer)
@@ -215,7 +219,7 @@ class CertificateRenewal(Approvable):
             self.story.enter("retiring the old one", waits_for="the evidence log, and what holds it")
             try:
                 retired = await self._do(
-                    activity, plan.closing("renewed", ""), told, RETIRE_PATIENCE_S, AT_THE_CA
+                    activity, plan.closing("renewed", ""), told, RETIRE_PATIENCE_S, AT_EVERY_TARGET
                 )
                 self.retired += retired.words
             except ActivityError as failure:
@@ -254,16 +258,17 @@ class CertificateRenewal(Approvable):
         self.story.result = f"Why: {plain(why)}"
         undo = Undo(operation=plan.operation, certificate=plan.certificate, why=why)
         self.story.steps = self.story.done + 2
-        # Records that are locked are waited for several times before the spool stands in: longer than a quick step.
         todo = await self._do(
-            Switching.begin_undo, undo, f"undo: {why}"[:200], plan.undo_patience_s, AT_A_TARGET
+            Switching.begin_undo, undo, f"undo: {why}"[:200], plan.undo_patience_s, AT_THE_RECORDS
         )
         self.story.steps += len(todo.targets)
         await all_of(self._restore(plan, name) for name in todo.targets)
-        await self._do(
-            Switching.close_renewal, plan.closing("undone", why), "finish", patience_s=plan.undo_patience_s
-        )
+        await self._close(plan, "undone", why)
         self.story.enter("undone")
+
+    async def _close(self, plan: RenewalPlan, outcome: Literal["renewed", "undone"], why: str) -> None:
+        closing = plan.closing(outcome, why)
+        await self._do(Switching.close_renewal, closing, "finish", plan.undo_patience_s, AT_EVERY_TARGET)
 
     async def _restore(self, plan: RenewalPlan, name: str) -> None:
         step = plan.step(plan.group_of(name), target=name)

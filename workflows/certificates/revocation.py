@@ -24,7 +24,7 @@ from schemas.errors import RedoubtError
 from schemas.principals import REQUEST_HEADER
 from schemas.revocations import CertificateRevocationInput, CertificateRevocationResult, RevocationPlan
 from workflows.approving import Approvable
-from workflows.certificates.renewal import AT_THE_CA, CertificateRenewal
+from workflows.certificates.renewal import AT_EVERY_TARGET, CertificateRenewal
 from workflows.doing import QUICK, done, to_its_end
 from workflows.failures import detail_of, end_with, words_of
 from workflows.story import Story, plain
@@ -47,9 +47,8 @@ class CertificateRevocation(Approvable):
         self.story = Story(given.certificate, who_can_act=OPERATOR)
         self.story.begin("warning")
         try:
-            plan = await self._do(
-                Revoking.plan_revocation, given, f"plan the revocation of {given.certificate}"
-            )
+            told = f"plan the revocation of {given.certificate}"
+            plan = await self._do(Revoking.plan_revocation, given, told, attempt=AT_EVERY_TARGET)
             return await self._whole(plan)
         except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
             self.story.result = f"Failed: {plain(words_of(failure))}"
@@ -87,7 +86,8 @@ class CertificateRevocation(Approvable):
         replaced: dict[str, str] = {}
         for _ in range(REPLACEMENTS):
             self.story.enter("looking", who_can_act=OPERATOR)
-            served = await self._do(Revoking.still_served, plan.step(), "which targets hold it")
+            told = "which targets hold it"
+            served = await self._do(Revoking.still_served, plan.step(), told, attempt=AT_EVERY_TARGET)
             if not served.targets:
                 break
             self.story.enter("replacing", waits_for="the renewal", who_can_act=OPERATOR)
@@ -123,7 +123,7 @@ class CertificateRevocation(Approvable):
         self.story.enter("revoking", waits_for="the evidence log, and the CA", who_can_act=OPERATOR)
         for one in plan.certificates:
             step, told = plan.step(one.fingerprint), f"revoke {one.fingerprint[:12]} at {one.issuer}"
-            await self._do(Revoking.revoke, step, told, PATIENCE_S, AT_THE_CA)
+            await self._do(Revoking.revoke, step, told, PATIENCE_S, AT_EVERY_TARGET)
             self.story.row(one.fingerprint[:12], state="revoked")
 
     async def _close(self, plan: RevocationPlan, outcome: Literal["revoked", "failed"], why: str) -> None:

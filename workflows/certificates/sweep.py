@@ -36,8 +36,8 @@ from workflows.story import Story, plain
 
 A_GRACE = timedelta(days=1)
 """One attempt at ending a grace: until the renewal has closed."""
-A_LOOK_AT_ALL = timedelta(minutes=10)
-"""One attempt at looking at every target of every certificate."""
+A_LOOK_AT_ALL = timedelta(minutes=15)
+"""One attempt at looking at every target of every certificate, side by side (`activities.looking` bounds it)."""
 OPERATOR = "operator: pause, abort"
 
 

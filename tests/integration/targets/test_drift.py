@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from activities.certificates.drift import drifted
+from activities.looking import Looks
 from clients.targets.files import FilesTarget
 from schemas.certificates import Group, RenewalPlan
 from schemas.evidence import Event
@@ -28,7 +29,7 @@ class Place:
     ca: TestCa
 
     def drifted(self) -> str | None:
-        return drifted(self.journal, lambda _: self.target, "www", self.settings)
+        return drifted(self.journal, lambda _: self.target, "www", self.settings, Looks())
 
     def operation(self, previous: str | None, *, destroy_keys: bool = False) -> str:
         plan = RenewalPlan(

@@ -235,3 +235,11 @@ def test_a_folder_that_is_a_file_is_an_error_for_people(tmp_path: Path) -> None:
 def test_a_short_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidReference):
         Spool(tmp_path / "spool", b"short")
+
+
+def test_a_process_that_was_stopped_with_the_lock_does_not_stop_the_others_for_good(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", KEY, lock_s=0.05)
+    with spool._locked(), pytest.raises(EvidenceUnavailable, match="locked by another process"):
+        spool.append(line(1))
+    spool.append(line(1))
+    assert drained(spool) == [line(1)]
