@@ -65,6 +65,11 @@ def local_checks(wiring: Wiring) -> Iterator[Check]:
         "spool", partial(_spool, wiring), "it is recorded when the store answers: redoubt workers run audit"
     )
     yield Check(
+        "open operations",
+        partial(_left_open, wiring),
+        "what is half-way is put back as it was recorded; docs/certificates.md",
+    )
+    yield Check(
         "clock", partial(clock, wiring), "synchronise this machine's clock (chrony, systemd-timesyncd)"
     )
     yield from listener_checks(settings)
@@ -117,6 +122,16 @@ def _backlog(wiring: Wiring) -> str:
     if waiting > _BACKLOG:
         raise Concern(f"{waiting} rows wait for the sequencer")
     return f"{waiting} rows wait for the sequencer"
+
+
+def _left_open(wiring: Wiring) -> str:
+    """On what the settings name no more."""
+    from activities.certificates.left_open import left_open  # noqa: PLC0415  # loads where the store is looked at
+
+    found = left_open(wiring.journal(), wiring.settings.certificates)
+    if found:
+        raise Concern("; ".join(f"{one.words}: {one.what_to_do}" for one in found))
+    return "none on what the settings name no more"
 
 
 def _spool(wiring: Wiring) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
 from schemas.contract import Contract, WorkflowInput
 from schemas.principals import SignedRequest
@@ -78,6 +78,15 @@ class Group(Contract):
     targets: tuple[str, ...]
 
 
+class RecordedPlaces(Contract):
+    """How an operation's targets are reached, as the settings said when it was planned; secrets are references."""
+
+    targets: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """By name; kept as they were, for another version may read them."""
+    seal: str = ""
+    """Of this installation, over the certificate and these targets."""
+
+
 class RenewalPlan(Contract):
     """What a renewal will do, in full, fixed by its first activity."""
 
@@ -96,6 +105,9 @@ class RenewalPlan(Contract):
     issuer_patience_s: float
     target_patience_s: float
     undo_patience_s: float
+    verify_timeout_s: float = 30.0
+    places: RecordedPlaces = RecordedPlaces()
+    """In the operation's record; a run is not told them."""
     revoke_previous: bool = False
     """After the grace, at the CA that issued them."""
     destroy_keys: bool = False

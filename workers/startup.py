@@ -6,12 +6,16 @@ example; the payload keys can be read; the records have the schema that this cod
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from clients.temporal.keyring import PayloadRefused
-from schemas.errors import InvalidReference, KeyStoreUnavailable
+from schemas.errors import InvalidReference, KeyStoreUnavailable, RedoubtError
 from schemas.settings import Settings
 from workers.needs import Secrets, shared_secrets
 from workers.pools import Pool
 from workers.wiring import Wiring
+
+_log = structlog.get_logger("workers.startup")
 
 
 def check_startup(wiring: Wiring, pools: Sequence[Pool]) -> None:
@@ -19,6 +23,21 @@ def check_startup(wiring: Wiring, pools: Sequence[Pool]) -> None:
     check_secrets(wiring, shared_secrets, *(pool.secrets for pool in pools))
     check_key_ring(wiring)
     wiring.check_schema()
+    if any(pool.name == "certificates" for pool in pools):
+        tell_left_open(wiring)
+
+
+def tell_left_open(wiring: Wiring) -> None:
+    """Warn of operations on what was taken out of the settings; they stop no worker, nor do records that are away."""
+    from activities.certificates.left_open import left_open  # noqa: PLC0415  # for this pool alone
+
+    try:
+        found = left_open(wiring.journal(), wiring.settings.certificates)
+    except RedoubtError as away:
+        _log.warning("whether operations were left open is not known", code=away.code, detail=away.in_full)
+        return
+    for one in found:
+        _log.warning(one.words, what_to_do=one.what_to_do)
 
 
 def check_secrets(wiring: Wiring, *users: Callable[[Settings], Secrets]) -> None:

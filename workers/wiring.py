@@ -228,6 +228,7 @@ class Wiring:
     def certificate_surroundings(self) -> "Surroundings":
         from activities.certificates.measures import Measures
         from activities.certificates.steps import Surroundings
+        from clients.seals.ring import RingSeals
         from clients.x509 import X509Reader
 
         return Surroundings(
@@ -244,6 +245,7 @@ class Wiring:
             runs=lambda: self.runs["certificates"],
             approvals=self.approval_gate(),
             room=self.authority().room(),
+            seals=RingSeals(self.key_ring),
             revocations=self.revocations(),
             distrusted=frozenset(self.settings.distrusted_issuers),
             replacement=self.settings.replacement,

@@ -13,11 +13,15 @@ from schemas.settings.targets import TargetSettings
 from store import Journal
 
 
-class _Plan(BaseModel):
+class Outline(BaseModel):
     """What is needed of a renewal's plan here; an operation of an earlier version may have had another shape."""
 
     waves: tuple[tuple[str, ...], ...] = ()
     previous: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(name for wave in self.waves for name in wave)
 
 
 def drifted(
@@ -46,8 +50,7 @@ def drifted(
 
 def _expected(journal: Journal, certificate: str) -> dict[str, str | None]:
     for ending in journal.endings(KIND, certificate, 1):
-        plan = _Plan.model_validate(journal.operation(ending.operation).state)
+        plan = Outline.model_validate(journal.operation(ending.operation).state)
         steps = {step.step: step.result for step in journal.steps(ending.operation)}
-        targets = tuple(name for wave in plan.waves for name in wave)
-        return left_in_use(ending.outcome, targets, plan.previous, steps)
+        return left_in_use(ending.outcome, plan.targets, plan.previous, steps)
     return {}

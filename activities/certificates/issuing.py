@@ -21,7 +21,6 @@ from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
 from schemas.errors import CaUnavailable, CertificateRejected, RedoubtError
 from schemas.evidence import Event
-from schemas.settings.certificates import CertificateSettings
 
 
 class IssuingActivities(KnownCertificates):
@@ -30,11 +29,10 @@ class IssuingActivities(KnownCertificates):
     def make_key(self, step: StepInput) -> Done:
         """Make the new key where it will stay, and the request that it signs."""
         plan = self._planned(step)
-        settings = self._settings(plan.certificate)
 
         def effect() -> dict[str, JsonValue]:
             key_id = _key_id(step)
-            csr = self._request(plan, settings, step.group, key_id)
+            csr = self._request(plan, step.group, key_id)
             reached("key.made")
             key = self._around.reader.requested_key(csr)
             return {"key_id": key_id, "csr": base64.b64encode(csr).decode(), "public_key_sha256": key}
@@ -121,6 +119,7 @@ class IssuingActivities(KnownCertificates):
 
     def _placed(self, plan: RenewalPlan, step: StepInput) -> Order:
         """Tell the CA which certificate is replaced, where it was this CA's; another CA can't be told (RFC 9773)."""
+        self._settings(plan.certificate)  # nothing new is ordered for what was taken out of them
         issuer = self._around.issuer(step.issuer)
         group = next(one for one in plan.groups if one.name == step.group)
         previous = {plan.previous.get(name) for name in group.targets}
@@ -185,10 +184,11 @@ class IssuingActivities(KnownCertificates):
                 f"What {step.issuer} issued for {plan.certificate} is wrong: {'; '.join(wrong)}."
             )
 
-    def _request(self, plan: RenewalPlan, settings: CertificateSettings, group: str, key_id: str) -> bytes:
+    def _request(self, plan: RenewalPlan, group: str, key_id: str) -> bytes:
+        settings = self._settings(plan.certificate)
         if plan.key_holder == "target":
-            (target,) = (one for one in settings.targets if one.name == group)
-            return self._around.target(target).make_key(key_id, settings.key.algorithm, plan.names)
+            place = self._existing(plan, group)
+            return self._around.target(place).make_key(key_id, settings.key.algorithm, plan.names)
         store = self._around.key_store(plan.key_holder)
         store.generate(bytes.fromhex(key_id), plan.certificate, settings.key.algorithm)
         return self._around.reader.request(store, bytes.fromhex(key_id), plan.names)

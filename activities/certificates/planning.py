@@ -13,6 +13,7 @@ from activities.beating import beats
 from activities.certificates.drift import drifted
 from activities.certificates.findings import Findings
 from activities.certificates.grace import GraceJudge
+from activities.certificates.left_open import left_open
 from activities.certificates.lists import refresh_lists
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, Surroundings, plan_of
@@ -27,12 +28,14 @@ from schemas.certificates import (
     CertificateRenewalInput,
     CertificateSweepInput,
     Group,
+    RecordedPlaces,
     RenewalPlan,
     SweepDecision,
     SweepFindings,
 )
 from schemas.errors import InvalidInput, InvalidSettings, RedoubtError
 from schemas.evidence import Entry, Event, Kind
+from schemas.policies import Authorization
 from schemas.settings.certificates import CertificateSettings
 from store import Operation
 
@@ -55,25 +58,37 @@ class PlanningActivities(GraceJudge):
     @beats
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
         """Fix what will be done, or find the operation that an ended run has left open."""
-        settings, now = self._settings(given.certificate), clock.now()
+        now = clock.now()
         _refuse_another_id(given)
         found = [one for one in self._around.journal.unfinished(KIND) if one.subject == given.certificate]
+        if not found:
+            self._settings(given.certificate)  # before anyone's signed request is used up
         authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
         for left in found:
-            if not left.undoing:
-                self._around.gate.record(left.operation, authority)
-            return self._asking(plan_of(left).model_copy(update={"settled": self._settled(left.operation)}))
+            return self._taken_up(left, authority)
+        settings = self._settings(given.certificate)
         held = self._held_by(settings.targets)
         # Who forces it need not wait for what targets and CAs say of the old one.
         look = _by_dates if given.force else self._due
         decision = look(given.certificate, settings, held.values(), now)
         plan = _planned(given, settings, held, decision, self._trusted(given.certificate, settings))
+        plan = plan.model_copy(update={"places": self._places.recorded(given.certificate, settings)})
         if not plan.due:
-            return plan
+            return plan.model_copy(update={"places": RecordedPlaces()})
         self._refuse_unless_checkable(plan.issuers)
         opened = self._open(plan)
         self._around.gate.record(opened.operation, authority)
         return self._asking(opened)
+
+    def _taken_up(self, left: Operation, authority: Authorization | None) -> RenewalPlan:
+        """In the direction in which it was going; but nothing goes forward for what the settings name no more."""
+        plan = plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
+        if not plan.undoing and not plan.settled and plan.certificate not in self._around.inventory:
+            self._around.journal.undo(left.operation, f"the settings have no {plan.certificate} any more")
+            return self._asking(plan.model_copy(update={"undoing": True}))
+        if not plan.undoing:
+            self._around.gate.record(left.operation, authority)
+        return self._asking(plan)
 
     def _refuse_unless_checkable(self, issuers: tuple[str, ...]) -> None:
         """What can't be checked later must not be ordered now. One that is away keeps nobody from asking another."""
@@ -95,9 +110,9 @@ class PlanningActivities(GraceJudge):
         return issuers
 
     def _asking(self, plan: RenewalPlan) -> RenewalPlan:
-        """The plan with what is no part of it: whether the policy asks for its approval now."""
+        """The plan as a run is told: with whether the policy asks for its approval now, and without its places."""
         needed = self._around.approvals.needed(KIND, plan.certificate)
-        return plan.model_copy(update={"needs_approval": needed})
+        return plan.model_copy(update={"needs_approval": needed, "places": RecordedPlaces()})
 
     def _open(self, plan: RenewalPlan) -> RenewalPlan:
         info = activity.info()
@@ -129,6 +144,7 @@ class PlanningActivities(GraceJudge):
                 unreadable.append(SweepDecision(certificate=name, due=False, why=decision.detail))
             elif decision.due:
                 (held_off if decision.held_off else due).append(decision)
+        unreadable += self._waiting_for_settings()
         # What ends first goes first; what an earlier run has left goes on by itself, if that run is still there.
         due.sort(key=lambda one: (one.certificate in left and not one.in_grace, one.not_after or _LONG_AGO))
         # What still goes back has failed, too.
@@ -177,7 +193,21 @@ class PlanningActivities(GraceJudge):
         def look(name: str) -> SweepDecision:
             return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
 
-        return SWEEP.at({name: name for name in inventory}, look)
+        answers = SWEEP.at({name: name for name in inventory}, look)
+        for name in sorted(left.keys() - inventory.keys()):
+            why = (
+                "the settings have it no more, and its renewal was left unfinished: its targets are put back"
+            )
+            answers[name] = SweepDecision(certificate=name, due=True, why=why)
+        return answers
+
+    def _waiting_for_settings(self) -> list[SweepDecision]:
+        """What nobody takes up as long as the settings do not name it; renewals are among those that are due."""
+        return [
+            SweepDecision(certificate=one.certificate, due=False, why=f"{one.words}: {one.what_to_do}")
+            for one in left_open(self._around.journal, self._around.inventory)
+            if one.kind != KIND
+        ]
 
     def _replaceable(self, decision: SweepDecision) -> SweepDecision:
         """Raises `InvalidSettings` where its issuer is distrusted and no other is named: that is no failed renewal."""
@@ -293,6 +323,7 @@ def _planned(
         issuer_patience_s=settings.issuer_patience_s,
         target_patience_s=settings.target_patience_s,
         undo_patience_s=settings.undo_patience_s,
+        verify_timeout_s=settings.verify_timeout_s,
         revoke_previous=settings.after_grace.revoke and any(held.values()),
         destroy_keys=settings.after_grace.destroy_keys and any(held.values()),
         due=decision.due or given.force,

@@ -51,8 +51,7 @@ class RetiringActivities(KnownCertificates):
         """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree."""
         if not asked_for:
             raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
-        targets = self._own_targets(plan)
-        holding = self._held_by(targets[name] for name in plan.targets if name in targets)
+        holding = self._held_by(self._places.all_known(plan).values())
         for name in plan.targets:
             verified = self._around.journal.result(plan.operation, f"verify/{name}")
             held = holding.get(name)
@@ -104,7 +103,9 @@ class RetiringActivities(KnownCertificates):
                         yield earlier.key_holder, key_id
 
     def _own_targets(self, plan: RenewalPlan) -> dict[str, TargetSettings]:
-        return {target.name: target for target in self._settings(plan.certificate).targets}
+        """Those that the settings name."""
+        settings = self._around.inventory.get(plan.certificate)
+        return {target.name: target for target in settings.targets} if settings else {}
 
 
 def _destroying(place: str, key_id: str) -> str:

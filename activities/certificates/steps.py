@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
 from activities.certificates.measures import Measures
+from activities.certificates.places import Places
 from activities.looking import Looks, seen
 from activities.room import Room
 from clients.certificates import CertificateReader
@@ -22,6 +23,7 @@ from clients.keystores import KeyStore
 from clients.probes import Prober
 from clients.revocation import Revocations
 from clients.runs import Runs
+from clients.seals import Seals
 from clients.targets import Target
 from rules.endings import not_shown
 from rules.points import reached
@@ -59,6 +61,7 @@ class Surroundings:
     gate: Gate
     approvals: ApprovalGate
     room: Room
+    seals: Seals
     revocations: Revocations
     signed: Callable[[str, WorkflowInput], SignedRequest | None]
     """The service's own request to start a workflow type; None where it has no key."""
@@ -82,6 +85,10 @@ class Steps:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+
+    @property
+    def _places(self) -> Places:
+        return Places(self._around.inventory, self._around.seals)
 
     def _once(  # noqa: PLR0913, PLR0917 - a step is all of these
         self,
@@ -158,6 +165,13 @@ class Steps:
         if certificate not in self._around.inventory:
             raise UnknownSubject(f"No certificate {certificate!r} is in the inventory.")
         return self._around.inventory[certificate]
+
+    def _existing(self, plan: RenewalPlan, target: str) -> TargetSettings:
+        """For what is new on it. Raises `UnknownSubject` for one that was taken out since it was planned."""
+        place = self._places.named(plan.certificate, target)
+        if place is None:
+            raise UnknownSubject(f"Certificate {plan.certificate!r} has no target {target!r} any more.")
+        return place
 
     def _plan(self, operation: str) -> RenewalPlan:
         return plan_of(self._around.journal.operation(operation))

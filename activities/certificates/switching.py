@@ -19,7 +19,7 @@ from schemas.errors import (
     Fenced,
     InvalidSettings,
     RedoubtError,
-    UnknownSubject,
+    TargetUnreachable,
     VerificationFailed,
 )
 from schemas.evidence import Event
@@ -31,11 +31,11 @@ class SwitchingActivities(Steps):
     @beats
     def stage(self, step: StepInput) -> Done:
         """Put the new version beside the current one on this target, unused."""
-        settings, bundle = self._existing(step), self._bundle(step)
+        plan, bundle = self._planned(step), self._bundle(step)
         fence = Fence(operation=step.operation, epoch=FORWARD)
 
         def effect() -> dict[str, JsonValue]:
-            self._around.target(settings).stage(bundle, fence)
+            self._around.target(self._existing(plan, step.target)).stage(bundle, fence)
             return {"fingerprint": bundle.version}
 
         self._target_step(step, "stage", Event.CERTIFICATE_STAGED, {"fingerprint": bundle.version}, effect)
@@ -45,11 +45,11 @@ class SwitchingActivities(Steps):
     @beats
     def switch(self, step: StepInput) -> Done:
         """Make the new version current on this target, in one atomic step, and have its service read it."""
-        settings, plan, bundle = self._existing(step), self._planned(step), self._bundle(step)
+        plan, bundle = self._planned(step), self._bundle(step)
         fence = Fence(operation=step.operation, epoch=FORWARD)
 
         def effect() -> dict[str, JsonValue]:
-            self._around.target(settings).switch(bundle.version, fence)
+            self._around.target(self._existing(plan, step.target)).switch(bundle.version, fence)
             return {"fingerprint": bundle.version}
 
         facts: dict[str, JsonValue] = {"to": bundle.version, "from": plan.previous.get(step.target)}
@@ -61,18 +61,18 @@ class SwitchingActivities(Steps):
     @beats
     def verify(self, step: StepInput) -> Done:
         """Shake hands with the target until it shows the new certificate, trusted, or it is too late."""
-        settings, bundle = self._existing(step), self._bundle(step)
+        plan, bundle = self._planned(step), self._bundle(step)
 
         def effect() -> dict[str, JsonValue]:
             clock.now()  # a worker of another day would find a good certificate too early, or ended
-            roots = self._roots(settings, step)
+            place = self._existing(plan, step.target)
             fence = Fence(operation=step.operation, epoch=FORWARD)
             return self._served(
-                settings,
-                step.certificate,
+                place,
+                plan,
                 bundle.version,
-                roots=roots,
-                again=lambda: self._around.target(settings).switch(bundle.version, fence),
+                roots=self._roots(place, step),
+                again=lambda: self._around.target(place).switch(bundle.version, fence),
             )
 
         facts: dict[str, JsonValue] = {"fingerprint": bundle.version}
@@ -97,24 +97,24 @@ class SwitchingActivities(Steps):
     def _served(
         self,
         target: TargetSettings,
-        certificate: str,
+        plan: RenewalPlan,
         fingerprint: str,
         *,
         roots: bytes | None,
         again: Callable[[], None],
     ) -> dict[str, JsonValue]:
         """Wait until the target steadily shows this leaf; with `roots`, trusted by them too."""
-        settings, at = self._settings(certificate), target.verify
+        at = target.verify
         if at is None:
             return self._read_back(target, fingerprint)
         seen = wait_until_served(
             self._around.prober,
             at.host,
             at.port,
-            settings.names[0],
+            plan.names[0],
             roots or b"",
             expected=fingerprint,
-            within_s=settings.verify_timeout_s,
+            within_s=plan.verify_timeout_s,
             beat=activity.heartbeat,
             trusted=roots is not None,
             again=again,
@@ -165,23 +165,28 @@ class SwitchingActivities(Steps):
     @beats
     def restore(self, step: StepInput) -> Done:
         """Put the certificate that this target had back, and see that it is served again."""
-        settings, plan = self._target(step), self._planned(step)
+        plan = self._planned(step)
         if not plan.undoing:
             raise Fenced(f"The renewal of {step.certificate} does not undo itself, so nothing is put back.")
         previous = plan.previous.get(step.target)
         fence = Fence(operation=step.operation, epoch=UNDOING)
 
         def effect() -> dict[str, JsonValue]:
-            if settings is None:
-                return {"fingerprint": None, "gone": "the settings have no such target any more"}
+            place = self._places.known(plan, step.target)
+            if place is None:
+                raise TargetUnreachable(
+                    f"Target {step.target} of {plan.certificate} is not put back: neither the settings nor the "
+                    "operation's record say how it is reached. Put it back into the settings, and start the "
+                    "renewal again."
+                )
 
             def back() -> None:
-                self._around.target(settings).switch_back(previous, fence)
+                self._around.target(place).switch_back(previous, fence)
 
             back()
             if previous is None:
                 return {"fingerprint": None}
-            return self._served(settings, step.certificate, previous, roots=None, again=back)
+            return self._served(place, plan, previous, roots=None, again=back)
 
         self._target_step(step, "undo", Event.CERTIFICATE_RESTORED, {"to": previous}, effect)
         return Done(words=previous or "")
@@ -199,8 +204,7 @@ class SwitchingActivities(Steps):
             self._retire(target, plan, fence)
             return self._held(target)
 
-        targets = self._settings(plan.certificate).targets
-        held = self._around.looks.at({target.name: target for target in targets}, leave)
+        held = self._around.looks.at(self._places.all_known(plan), leave)
         for name, answer in held.items():
             if isinstance(answer, RedoubtError):
                 activity.logger.warning("%s was left without a last look: %s", name, answer.in_full)
@@ -214,11 +218,13 @@ class SwitchingActivities(Steps):
         self, certificate: str, outcome: str, held: Mapping[str, CertificateFacts | RedoubtError | None]
     ) -> None:
         """What the targets hold at the end, and not before: an undo would leave the measure of a lost certificate."""
-        measures = self._around.measures
+        settings, measures = self._around.inventory.get(certificate), self._around.measures
         measures.closed(certificate, outcome)
+        if settings is None:
+            return
         # One that can't be reached is measured by the next sweep.
         told = {name: facts for name, facts in held.items() if not isinstance(facts, RedoubtError)}
-        measures.held(certificate, told, self._settings(certificate).renew)
+        measures.held(certificate, told, settings.renew)
 
     def _retire(self, target: TargetSettings, plan: RenewalPlan, fence: Fence) -> None:
         """Tidy up; a target that can't be reached now is tidied by the next renewal."""
@@ -239,17 +245,6 @@ class SwitchingActivities(Steps):
         effect: Callable[[], dict[str, JsonValue]],
     ) -> None:
         self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
-
-    def _target(self, step: StepInput) -> TargetSettings | None:
-        """None if the target was taken out of the settings since the operation was planned."""
-        targets = self._settings(self._planned(step).certificate).targets
-        return next((target for target in targets if target.name == step.target), None)
-
-    def _existing(self, step: StepInput) -> TargetSettings:
-        settings = self._target(step)
-        if settings is None:
-            raise UnknownSubject(f"Certificate {step.certificate!r} has no target {step.target!r} any more.")
-        return settings
 
     def _bundle(self, step: StepInput) -> Bundle:
         plan = self._planned(step)

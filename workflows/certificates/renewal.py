@@ -104,7 +104,7 @@ class CertificateRenewal(Approvable):
         for name in plan.targets:
             self.story.row(name, state="waiting", had=_short(plan.previous.get(name)))
         if plan.undoing:
-            await to_its_end(self._undo(plan, "an earlier run was ended while it was putting targets back"))
+            await to_its_end(self._undo(plan, "an earlier run has left it to be put back"))
             raise Aborted("What an earlier run had left was put back.")
         self.steered = not plan.settled
         try:

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -210,7 +211,7 @@ def _hang_once_planned(fleet: Fleet) -> None:
 def _run(step: Callable[[T], R], given: T) -> R:
     """As the activity of a renewal's run."""
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, workflow_id=RENEWAL)
+    environment.info = replace(environment.info, workflow_id=RENEWAL, started_time=datetime.now(UTC))
     return environment.run(step, given)
 
 

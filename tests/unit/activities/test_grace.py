@@ -7,6 +7,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.certificates.grace import GraceActivities
+from activities.looking import Looks
 from clients.revocation import RevocationStatus
 from schemas.certificates import EndGrace
 from schemas.errors import NotAuthorized
@@ -87,6 +88,7 @@ def around(
         issuer=lambda _: SimpleNamespace(trust_anchors=lambda: b""),
         revocations=SimpleNamespace(status=lambda *_: status),
         distrusted=frozenset(),
+        looks=Looks(),
         service="service:certificates",
     )
 

@@ -31,7 +31,9 @@ def around() -> Any:
     target, strange = SimpleNamespace(name="web-1"), SimpleNamespace(name="db-1")
     inventory = {"www": SimpleNamespace(targets=(target, strange)), "db": SimpleNamespace(targets=(strange,))}
     journal = SimpleNamespace(operation=lambda _: opened)
-    return SimpleNamespace(inventory=inventory, journal=journal, distrusted=frozenset({"two"}))
+    return SimpleNamespace(
+        inventory=inventory, journal=journal, distrusted=frozenset({"two"}), seals=SimpleNamespace()
+    )
 
 
 def test_an_issuer_that_is_distrusted_since_it_was_planned_is_used_no_more() -> None:
@@ -40,7 +42,7 @@ def test_an_issuer_that_is_distrusted_since_it_was_planned_is_used_no_more() -> 
     for step in (issuing.obtain_certificate, steps.stage, steps.switch, steps.verify):
         with pytest.raises(CaRefused, match="distrusted_issuers"):
             ActivityEnvironment().run(step, distrusted)
-    assert steps._target(distrusted.model_copy(update={"issuer": ""})) is not None
+    assert steps._planned(distrusted.model_copy(update={"issuer": ""})) == plan()
 
 
 @pytest.mark.parametrize(
@@ -48,9 +50,7 @@ def test_an_issuer_that_is_distrusted_since_it_was_planned_is_used_no_more() -> 
 )
 def test_a_step_reaches_no_target_outside_its_operations_plan(other: dict[str, str]) -> None:
     steps = SwitchingActivities(around())
-    found = steps._target(OWN)
-    assert found is not None
-    assert found.name == "web-1"
+    assert steps._existing(steps._planned(OWN), OWN.target).name == "web-1"
     for step in (steps.stage, steps.switch, steps.verify, steps.restore):
         with pytest.raises(NotAuthorized, match="does not reach"):
             ActivityEnvironment().run(step, OWN.model_copy(update=other))

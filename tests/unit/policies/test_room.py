@@ -207,7 +207,8 @@ def _installed(folder: Path, some: Policy) -> Any:
         "store": {"url": f"sqlite:///{folder}/records.sqlite"},
         "policy": {"root_sha256": hashlib.sha256(written(some)).hexdigest()},
         "key_stores": {
-            "keys": {"kind": "software", "path": str(folder / "keys"), "master_key": f"file:{secret}"}
+            name: {"kind": "software", "path": str(folder / name), "master_key": f"file:{secret}"}
+            for name in ("keys", "codec")
         },
         "issuers": {"local": {"kind": "local", "path": str(folder / "ca"), "key_store": "keys"}},
         "certificates": {name: _certificate(folder / name, name) for name in names},
@@ -215,6 +216,7 @@ def _installed(folder: Path, some: Policy) -> Any:
     (folder / "redoubt.yaml").write_text(json.dumps(document))
     wiring = Wiring(load(folder / "redoubt.yaml"))
     migrate(wiring.engine())
+    wiring.key_ring().rotate()
     put(SqlPolicies(wiring.engine()), 1, written(some))
     return wiring.certificate_surroundings()
 

@@ -71,7 +71,7 @@ def elsewhere(waits: list[float], _folder: Path, _monkeypatch: pytest.MonkeyPatc
 
 @dataclass
 class SlowShelf:
-    """The port `Shelf`: each call logs in, asks, logs in again and asks again; each may connect late and answer late."""
+    """The port `Shelf`: each call may log in, ask, and do both again, each time late in both ways."""
 
     waits: list[float]
 
