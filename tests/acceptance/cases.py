@@ -127,8 +127,8 @@ class Cases:
         ends = await asyncio.gather(*(ended(handle) for handle in started.values()))
         return dict(zip(started, ends, strict=True))
 
-    async def tried_again(self, case: str) -> str:
-        """Wait until a step of the run has failed and waits for its next attempt; what the attempt said."""
+    async def tried_again(self, case: str, saying: str = "") -> str:
+        """Wait until a step of the run has failed, `saying` so, and waits for its next attempt; what it said."""
         handle = (await self.client()).get_workflow_handle(f"certificate-renewal/{case}")
         deadline = asyncio.get_running_loop().time() + 60
         while True:
@@ -136,8 +136,9 @@ class Cases:
             for step in described.raw_description.pending_activities:
                 if step.attempt > 1 and step.HasField("last_failure"):
                     failure = await described.data_converter.decode_failure(step.last_failure)
-                    return str(failure)
-            assert asyncio.get_running_loop().time() < deadline, f"no step of {case} was tried again"
+                    if saying in str(failure):
+                        return str(failure)
+            assert asyncio.get_running_loop().time() < deadline, f"no step of {case} was tried again {saying}"
             await asyncio.sleep(0.05)
 
     async def issue_first(self, cases: Iterable[str] | None = None) -> dict[str, list[str]]:
