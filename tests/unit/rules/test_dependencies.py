@@ -88,6 +88,8 @@ def test_what_asks_nobody_has_none() -> None:
     assert issuer(kind="manual", path="orders", folder="folder", trust_file="roots") is None
 
 
-@pytest.mark.parametrize("address", ["", "vault", "https://user:secret@v.example:odd"])
+@pytest.mark.parametrize(
+    "address", ["", "vault", "https://user:secret@v.example:odd"]
+)  # pragma: allowlist secret
 def test_no_address_breaks_it_and_no_secret_gets_into_a_name(address: str) -> None:
     assert "secret" not in of_vault(address)
