@@ -14,12 +14,13 @@ workflow counts. The activity that begins an effect asks the gate, and the gate 
 
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities import clock
 from activities.authorizing import STEP as AUTHORIZATION
 from activities.beating import beats
 from activities.policies import Policies
@@ -101,7 +102,7 @@ class ApprovalGate:
             raise NotApproved(
                 "The policy has changed since approval was asked for, so it has to be asked for anew."
             )
-        if datetime.now(UTC) >= request.expires:
+        if clock.now() >= request.expires:
             raise NotApproved(f"The approval expired at {request.expires:%Y-%m-%d %H:%M:%S} UTC.")
         return request
 
@@ -110,15 +111,26 @@ class ApprovalGate:
         digest = rules.digest(request)
         if not hmac.compare_digest(rules.digest(self._as_it_is(opened, request)), digest):
             raise NotApproved("What is to be done is not what was approved: the plan or its run has changed.")
-        policy = self._policies.version(request.policy_version).policy
-        casts = self.approvals.casts(digest)
-        good = [cast for cast in casts if not isinstance(self.proof(policy, request, cast.vote), str)]
-        tally = rules.tally(request, good, datetime.now(UTC))
+        tally = self._tally(request)
         if tally.state is not State.GRANTED:
             raise NotApproved(
                 f"It is {tally.state}: {len(tally.approved_by)} of {tally.needed} approvals are there and good."
             )
         return tally
+
+    def _tally(self, request: ApprovalRequest) -> Tally:
+        policy = self.policy_of(request)
+        casts = self.approvals.casts(rules.digest(request))
+        good = [cast for cast in casts if not isinstance(self.proof(policy, request, cast.vote), str)]
+        return rules.tally(request, good, clock.now())
+
+    def denied(self, operation: str) -> str:
+        """That the approval which it needs was refused or has expired, in words; "" if neither, or it was used."""
+        request = self.approvals.latest(operation)
+        if request is None or self.approvals.used(rules.digest(request)) is not None:
+            return ""
+        state = self._tally(request).state
+        return f"its approval is {state}" if state in {State.REFUSED, State.EXPIRED} else ""
 
     def _as_it_is(self, opened: Operation, request: ApprovalRequest) -> ApprovalRequest:
         """What would be asked for now: only the times, the rule and its version are the request's."""
@@ -136,6 +148,7 @@ class ApprovalGate:
             "subject": opened.subject,
             "plan": opened.state,
             "requester": UNKNOWN if known is None else known.requester,
+            "on_behalf_of": None if known is None else known.on_behalf_of,
         }
 
     def _authorization(self, operation: str) -> Authorization | None:
@@ -165,7 +178,7 @@ class ApprovalGate:
         done = latest is not None and self.approvals.used(rules.digest(latest)) is not None
         if held is None or rule is None or done:
             return None
-        now = datetime.now(UTC)
+        now = clock.now()
         fresh = ApprovalRequest.model_validate(
             {
                 **self.facing(opened),
@@ -211,7 +224,7 @@ class ApprovingActivities:
             raise VoteRefused(f"The vote of {ballot.vote.approver} was not taken: {found}.")
         key, proof = found
         once = counted(key, rules.statement(ballot.vote), proof, ballot.vote.at)
-        return self._gate.approvals.cast(request, ballot.vote, datetime.now(UTC), once)
+        return self._gate.approvals.cast(request, ballot.vote, clock.now(), once)
 
     @activity.defn
     @beats
@@ -226,7 +239,7 @@ class ApprovingActivities:
         return request
 
     def _counted(self, request: ApprovalRequest) -> Approval:
-        tally = self._gate.approvals.count(request, datetime.now(UTC))
+        tally = self._gate.approvals.count(request, clock.now())
         return Approval(digest=rules.digest(request), request=request, tally=tally)
 
 

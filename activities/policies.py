@@ -57,6 +57,11 @@ class Policies:
         self._verify = verify
         self._verified: tuple[tuple[Installed, ...], tuple[Held, ...]] = ((), ())
 
+    @property
+    def absent(self) -> bool:
+        """Whether this installation has no policy and is to have none."""
+        return self._root is None
+
     def current(self) -> Held | None:
         """None in an installation without a policy. Raises `NotAuthorized` if the one that must hold can't."""
         return None if self._root is None else self._chain()[-1]

@@ -31,7 +31,7 @@ from rules.approvals import digest, refusal, statement
 from rules.requests import fingerprint_of
 from schemas.approvals import Approval, ApprovalRequest, Tally, Verdict, Vote
 from schemas.errors import DependencyUnavailable, InvalidInput, NotNow, VoteRefused
-from schemas.principals import UNKNOWN_NAME
+from schemas.principals import UNKNOWN_NAME, Principal
 from schemas.signing_keys import SigningKey
 from workers.wiring import Wiring
 from workflows.failures import code_of, detail_of
@@ -175,10 +175,15 @@ def _refuse_anothers(cluster: Cluster, workflow_id: str, request: ApprovalReques
 
 
 def words(asked: Approval) -> Iterator[str]:
-    """Everything that the digest binds, a line each."""
+    """Everything that the digest binds, a line each; nothing in it makes a line of its own, or turns one."""
+    return map(_on_one_line, _told(asked))
+
+
+def _told(asked: Approval) -> Iterator[str]:
     request, tally = asked.request, asked.tally
-    requester = request.requester
-    known = "somebody unknown" if requester.name == UNKNOWN_NAME else f"{requester.name} ({requester.shown})"
+    known = _named(request.requester)
+    if request.on_behalf_of is not None:
+        known = f"{known}, for {_named(request.on_behalf_of)}"
     yield f"What       {request.workflow_type} of {request.subject}, under {request.workflow_id}"
     yield f"Where      installation {request.installation}, namespace {request.namespace}"
     yield f"Asked by   {known}, at {request.asked_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -191,6 +196,15 @@ def words(asked: Approval) -> Iterator[str]:
         if value not in (None, "", [], {}):
             yield f"  {name.replace('_', ' '):<18} {_plain(value)}"
     yield f"Digest     {digest(request)}"
+
+
+def _named(asker: Principal) -> str:
+    return "somebody unknown" if asker.name == UNKNOWN_NAME else f"{asker.name} ({asker.shown})"
+
+
+def _on_one_line(line: str) -> str:
+    """What can't be seen, or would turn the text round, is spelt out."""
+    return "".join(sign if sign.isprintable() else f"\\u{{{ord(sign):x}}}" for sign in line)
 
 
 def _plain(value: Any) -> str:
@@ -243,7 +257,7 @@ def _row(workflow_id: str, asked: Approval) -> dict[str, Any]:
         "approved_by": tally.approved_by,
         "needed": tally.needed,
         "may_act": tally.may_act,
-        "asked_by": request.requester.name,
+        "asked_by": (request.on_behalf_of or request.requester).name,
         "expires": f"{request.expires:%Y-%m-%d %H:%M:%S}Z",
         "escalates": f"{tally.escalates:%Y-%m-%d %H:%M:%S}Z" if tally.escalates else "",
         "digest": digest(request),

@@ -1,7 +1,8 @@
 """What commands print: data on stdout, messages on stderr, as the `temporal` command does.
 
 Text is for people (tables; colour only on a terminal and without NO_COLOR), `json` is one document, `jsonl`
-one object a line. What comes from outside is stripped of control characters: it can't drive a terminal.
+one object a line. What comes from outside is stripped of control characters: it can't drive a terminal, nor turn
+the words of a line round.
 """
 
 import json
@@ -36,7 +37,11 @@ class Format(StrEnum):
 
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the data.")]
 
-_CONTROL = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+_TURNING = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Separators of lines, and what makes text run the other way."""
+_CONTROL = {
+    code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0), *_TURNING) if chr(code) not in "\n\t"
+}
 
 
 def clean(text: object) -> str:

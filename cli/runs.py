@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -17,16 +18,27 @@ from cli.signing import As, Chosen, Fido2, Key, Signing, Token, signer_of, who_s
 from cli.types import read_input
 from clients.identities.requesting import signed_request
 from clients.temporal.requests import presenting
-from rules.inputs import named
+from rules.inputs import faults, named
 from rules.requests import Facing, input_digest
 from schemas.catalogue import WorkflowType
 from schemas.contract import Contract, WorkflowInput
-from schemas.errors import AlreadyRunning, DependencyUnavailable, NotNow
+from schemas.errors import (
+    AlreadyRunning,
+    DependencyUnavailable,
+    InvalidInput,
+    NotApproved,
+    NotAuthorized,
+    NotNow,
+    VoteRefused,
+)
 from schemas.principals import Act, SignedRequest
 from schemas.runs import Steer
-from workflows.failures import words_of
+from workflows.failures import code_of, detail_of
 
 _COLUMNS: Final = ("workflow_id", "state", "phase", "subject", "started", "closed")
+
+_REFUSALS: Final = {kind.code: kind for kind in (NotAuthorized, VoteRefused, NotApproved, InvalidInput)}
+"""Why a run may refuse what it was told, beside the phase that it is in."""
 
 WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="Workflow ID, as `redoubt list` shows it.")]
 RunId = Annotated[str | None, typer.Option("--run-id", help="One run of this ID; the newest without.")]
@@ -200,12 +212,14 @@ def end_grace(  # noqa: PLR0913, PLR0917  # each is an option of the command lin
 
 
 def _steer(act: Act, workflow_id: str, reason: str, by: tuple[str, Chosen], output: Format) -> None:
-    if not 1 <= len(reason) <= 500:  # noqa: PLR2004  # as schemas.runs.Steer has it
-        raise typer.BadParameter("a reason has 1 to 500 characters", param_hint="--reason")
+    try:
+        steer = Steer(reason=reason)
+    except ValidationError as refused:
+        raise typer.BadParameter(faults(refused, "reason"), param_hint="--reason") from None
 
     async def talk(cluster: Cluster) -> dict[str, Any]:
         signing = who_signs(cluster.settings, *by)
-        return await update(cluster, workflow_id, act, Steer(reason=reason), signing)
+        return await update(cluster, workflow_id, act, steer, signing)
 
     record({"workflow_id": workflow_id, **on_cluster(talk)}, output)
 
@@ -223,8 +237,12 @@ async def _requested(cluster: Cluster, signing: Signing, facing: Facing) -> Sign
 async def update(
     cluster: Cluster, workflow_id: str, act: Act, given: Contract, signing: Signing | None
 ) -> dict[str, Any]:
-    """Tell an open run, signed for `who`; what it answers. Raises `NotNow`, `DependencyUnavailable`."""
-    handle, kind = await cluster.handle(workflow_id), kind_of(workflow_id)
+    """Tell an open run; what it answers.
+
+    Raises `NotNow`, `NotAuthorized`, `VoteRefused`, `DependencyUnavailable`.
+    """
+    run_id = None if signing is None else await _run_of(cluster, workflow_id)
+    handle, kind = await cluster.handle(workflow_id, run_id), kind_of(workflow_id)
     facing = Facing(
         installation=cluster.settings.installation,
         namespace=cluster.settings.temporal.namespace_of(kind.capability if kind else ""),
@@ -232,6 +250,7 @@ async def update(
         workflow_type=kind.name if kind else "",
         workflow_id=workflow_id,
         input_sha256=input_digest(given),
+        run_id=run_id or "",
     )
     request = None if signing is None else await _requested(cluster, signing, facing)
     try:
@@ -240,10 +259,18 @@ async def update(
                 act.value, given, result_type=dict, rpc_timeout=PATIENCE
             )
     except WorkflowUpdateFailedError as refused:
-        raise NotNow(words_of(refused.cause)) from None
+        kind_of_refusal = _REFUSALS.get(code_of(refused.cause), NotNow)
+        raise kind_of_refusal(detail_of(refused.cause)) from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         raise DependencyUnavailable(f"No worker answered for {workflow_id} in time.") from None
     return answer
+
+
+async def _run_of(cluster: Cluster, workflow_id: str) -> str:
+    """The run that is under way: a signed word is for it, and for no later one of the same ID."""
+    handle = await cluster.handle(workflow_id)
+    with speaking(f"A run {workflow_id}"):
+        return (await handle.describe(rpc_timeout=PATIENCE)).run_id
 
 
 def _show(seen: Seen, output: Format) -> None:

@@ -5,7 +5,7 @@
 - A vote counts if its approver's group was asked when it came, and the request had not expired. A vote that comes
   twice counts once; so does a person with two keys, and an approver together with their deputy.
 - What strangers say counts nothing, however many they are. The requester never counts, neither as an approver nor as
-  a deputy, and nobody stands in for the requester.
+  a deputy, and nobody stands in for the requester. Where a service has asked on somebody's behalf, neither do they.
 - An unknown requester (the Web UI) needs one approver more than the rule says.
 - One rejection by somebody who counts ends it. What is decided stays decided: later votes change nothing, and a
   changed plan has another digest, about which nobody has voted.
@@ -53,13 +53,18 @@ def rule_for(policy: Policy, capability: str, workflow_type: str, subject: str) 
     return next(fitting, None)
 
 
+def askers(request: ApprovalRequest) -> frozenset[str]:
+    """Those who have asked for it: the requester, and for whom a service has asked."""
+    return frozenset(one.name for one in (request.requester, request.on_behalf_of) if one is not None)
+
+
 def needed(request: ApprovalRequest) -> int:
-    return request.rule.needed + (request.requester.name == UNKNOWN_NAME)
+    return request.rule.needed + (UNKNOWN_NAME in askers(request))
 
 
 def places(request: ApprovalRequest, at: datetime) -> Places:
     """Those that are asked at this time."""
-    requester = request.requester.name
+    asked = askers(request)
     approvers = {
         name
         for number, group in enumerate(request.rule.groups)
@@ -67,8 +72,7 @@ def places(request: ApprovalRequest, at: datetime) -> Places:
         for name in group.approvers
     }
     return {
-        name: frozenset({name, request.rule.deputies.get(name, name)}) - {requester}
-        for name in approvers - {requester}
+        name: frozenset({name, request.rule.deputies.get(name, name)}) - asked for name in approvers - asked
     }
 
 
@@ -99,7 +103,7 @@ def refusal(request: ApprovalRequest, so_far: Tally, vote: Vote, now: datetime) 
         return "it is about another plan than the one that waits here"
     if why := _mistimed(request, vote, now):
         return why
-    if vote.approver == request.requester.name:
+    if vote.approver in askers(request):
         return f"{vote.approver} has asked for it, and nobody approves what they have asked for"
     if not any(vote.approver in people for people in places(request, now).values()):
         return f"{vote.approver} is not among the approvers that are asked now"

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 from rules.hardware import in_hardware, why_not
 from rules.requests import SERVICE, fingerprint_of
-from rules.roles import holders, policy_admins
-from schemas.policies import DAYS, Decision, Policy, Role, Window
-from schemas.principals import UNKNOWN_NAME
+from rules.roles import ACTS, holders, policy_admins
+from schemas.policies import DAYS, ApprovalRule, Decision, Grant, Policy, Role, Window
+from schemas.principals import UNKNOWN_NAME, Act
 
 PREFIX: Final = b"redoubt policy 1\n"
 _FOR_UNKNOWN: Final = frozenset({Role.VIEWER, Role.OPERATOR})
@@ -41,7 +41,7 @@ def statement(document: bytes) -> bytes:
 
 def complaints(policy: Policy) -> list[Complaint]:
     """Everything that the shape alone does not show."""
-    return [*_names(policy), *_identities(policy), *_admins(policy)]
+    return [*_names(policy), *_approvable(policy), *_identities(policy), *_admins(policy)]
 
 
 def link(previous: Policy | None, previous_sha256: str | None, policy: Policy) -> str | None:
@@ -118,6 +118,32 @@ def _names(policy: Policy) -> Iterator[Complaint]:
                 yield Complaint(("approvals", index), f"nobody named {name} is under principals")
             elif name not in approvers:
                 yield Complaint(("approvals", index), f"{name} is to approve; grant them the role approver")
+
+
+def _approvable(policy: Policy) -> Iterator[Complaint]:
+    """Who asks doesn't count, and of who is unknown one more is needed: it must still be possible."""
+    for index, rule in enumerate(policy.approvals):
+        approvers = {name for group in rule.groups for name in group.approvers}
+        starters = {
+            name
+            for grant in policy.grants
+            if Act.START in ACTS[grant.role] and _may_meet(grant, rule)
+            for name in grant.principals
+        }
+        for name in sorted(starters & {*approvers, UNKNOWN_NAME}):
+            needed, there = rule.needed + (name == UNKNOWN_NAME), len(approvers - {name})
+            if there < needed:
+                yield Complaint(
+                    ("approvals", index),
+                    f"what {name} starts could never be approved: {needed} others must agree, and there are {there}",
+                )
+
+
+def _may_meet(grant: Grant, rule: ApprovalRule) -> bool:
+    """Whether something may be in the scope of both: one pattern takes the other."""
+    if "*" not in {grant.capability, rule.capability} and grant.capability != rule.capability:
+        return False
+    return any(fnmatchcase(scope, grant.scope) or fnmatchcase(grant.scope, scope) for scope in rule.scopes)
 
 
 def _identities(policy: Policy) -> Iterator[Complaint]:

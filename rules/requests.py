@@ -2,7 +2,8 @@
 
 - The signature is over a prefix of our own and the canonical JSON of everything else in the request, so that it is
   no signature over anything but a request.
-- A request fits one installation, namespace, act, workflow type, workflow ID and input, and no other.
+- A request fits one installation, namespace, act, workflow type, workflow ID and input, and no other; an update's
+  request also fits one run only.
 - It is good from a minute before its issue (clocks differ) until it expires, and for a day at most.
 - A key speaks for its owner, or, where the policy lets its owner vouch, for people who have shown themselves in one
   of the ways named there. Nobody is vouched into hardware: only one's own key in hardware counts as that.
@@ -37,6 +38,7 @@ class Facing(NamedTuple):
     workflow_type: str
     workflow_id: str
     input_sha256: str
+    run_id: str = ""
 
 
 class Spoken(NamedTuple):

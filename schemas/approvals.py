@@ -30,6 +30,8 @@ class ApprovalRequest(Contract):
     plan: dict[str, JsonValue]
     """As the operation's record has it: the steps read the very same bytes."""
     requester: Principal
+    on_behalf_of: Principal | None = None
+    """For whom the requester, a service, has asked; None: for nobody else."""
     policy_version: PositiveInt
     rule: ApprovalRule
     asked_at: AwareDatetime

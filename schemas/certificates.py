@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from schemas.contract import Contract, WorkflowInput
+from schemas.contract import Contract, Line, WorkflowInput
 from schemas.principals import SignedRequest
+from schemas.runs import Word
 from schemas.settings.certificates import ReplacementPolicy
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -25,7 +26,9 @@ class CertificateRenewalInput(WorkflowInput):
         default=False,
         description="Do not keep the old certificate for its grace: it is to be revoked at once.",
     )
-    reason: str = Field(default="", max_length=500, description="Why, for those who read the evidence later.")
+    reason: Line = Field(
+        default="", max_length=500, description="Why, for those who read the evidence later."
+    )
 
     example: ClassVar[dict[str, object]] = {"certificate": "www", "force": True, "reason": "rehearsal"}
 
@@ -161,6 +164,8 @@ class Undo(Contract):
     operation: str
     certificate: str
     why: str
+    word: Word | None = None
+    """By whom it was aborted; None: by nobody, it has failed or was cancelled."""
 
 
 class UndoPlan(Contract):

@@ -1,9 +1,19 @@
 """The base of every contract: strict, frozen, and silent about what it was given."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it must be on one line, of characters that can be seen")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""What people write for people: shown beside our own words, it can't look like a line of ours, nor turn them round."""
 
 
 class Contract(BaseModel):

@@ -330,6 +330,13 @@ StillServed = _error(
     "What is to be revoked or destroyed is still held by a target, so it was left.",
     "See why its renewal did not replace it there, and start the revocation again; or start it with `replace: false`.",
 )
+InItsGrace = _error(
+    "InItsGrace",
+    Category.CONFLICT,
+    "What was replaced is kept for its grace, so it was neither revoked nor destroyed yet.",
+    "Nothing: it is tried again by itself when the grace is over.",
+    retryable=True,
+)
 IntentNotLogged = _error(
     "IntentNotLogged",
     Category.DEPENDENCY,

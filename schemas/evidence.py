@@ -27,6 +27,7 @@ class Event(StrEnum):
     OPERATION_CLOSED = "operation.closed"
     OPERATION_HELD_BACK = "operation.held_back"
     OPERATION_UNDO = "operation.undo"
+    STEP_FAILED = "step.failed"
     KEY_GENERATED = "key.generated"
     CERTIFICATE_REHEARSED = "certificate.rehearsed"
     CERTIFICATE_ORDERED = "certificate.ordered"

@@ -188,6 +188,8 @@ class Authorization(Contract):
     request: SignedRequest | None
     """None: it came unsigned, so from `UNKNOWN`."""
     requester: Principal
+    on_behalf_of: Principal | None = None
+    """Whose operation it was that started this one; None: no other has."""
     policy_version: PositiveInt
     policy_sha256: Sha256
     at: AwareDatetime

@@ -95,6 +95,10 @@ class SignedRequest(Contract):
     act: Act
     workflow_type: Annotated[str, Field(min_length=1, max_length=200)]
     workflow_id: Annotated[str, Field(min_length=1, max_length=500)]
+    run_id: Annotated[str, Field(max_length=64)] = ""
+    """Of an update: the one run that it is for. A start has none: its run is yet to be made."""
+    on_behalf_of: Annotated[str, Field(max_length=200)] = ""
+    """Of a service's start: the operation in whose course it starts this one. Who has asked for that, asks for this."""
     input_sha256: Sha256
     """Of the canonical JSON of the validated input, defaults and all (`rules.requests.input_digest`)."""
     principal: Principal

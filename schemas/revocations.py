@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, Field
 
 from schemas.certificates import CertificateRenewalInput, EndGrace, Sha256
-from schemas.contract import Contract, WorkflowInput
+from schemas.contract import Contract, Line, WorkflowInput
 from schemas.principals import SignedRequest
 
 
@@ -57,7 +57,7 @@ class CertificateRevocationInput(WorkflowInput):
         default=True,
         description="Have every target serve a new one first; without, what is served is revoked.",
     )
-    why: str = Field(
+    why: Line = Field(
         default="", max_length=500, description="In words, for those who read the evidence later."
     )
 

@@ -1,10 +1,11 @@
 """What every run can be asked and told, whatever its workflow type."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.contract import Contract
+from schemas.contract import Contract, Line
+from schemas.principals import Act, Principal, SignedRequest
 
 
 class RunStatus(Contract):
@@ -22,7 +23,26 @@ class RunStatus(Contract):
 class Steer(Contract):
     """The argument of the updates `pause`, `resume`, `abort` and `end-grace`."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[Line, Field(min_length=1, max_length=500)]
+
+
+Steering = Literal[Act.PAUSE, Act.RESUME, Act.ABORT, Act.END_GRACE]
+
+
+class Told(Contract):
+    """The argument of the activity that judges who tells a run something."""
+
+    act: Steering
+    steer: Steer
+
+
+class Word(Contract):
+    """What was told, and by whom: as the activity found it, and as an undo hands it on to be judged again."""
+
+    told: Told
+    request: SignedRequest | None
+    """None: it came unsigned, so from `UNKNOWN`."""
+    requester: Principal
 
 
 class Steered(Contract):

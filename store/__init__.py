@@ -46,6 +46,19 @@ class Step(Contract):
     """Whether this call recorded the intent, or an earlier attempt did."""
 
 
+class Begun(Contract):
+    """A step of an operation as the records have it."""
+
+    step: str
+    what: Event
+    result: dict[str, JsonValue] | None
+    """None: begun, outcome unknown."""
+    at: AwareDatetime
+    """When it was begun first."""
+    ended: AwareDatetime | None
+    """When its outcome was recorded."""
+
+
 class Context(Contract):
     """Who acts now, and in which run: what an activity knows and the operation's own record does not."""
 
@@ -102,10 +115,20 @@ class Journal(Protocol):
 
     def result(self, operation: str, step: str) -> dict[str, JsonValue] | None: ...
 
-    def steps(self, operation: str) -> tuple[Step, ...]: ...
+    def steps(self, operation: str) -> tuple[Begun, ...]:
+        """Each step that was begun, in that order."""
 
-    def undo(self, operation: str, why: str) -> None:
-        """From here on the operation only undoes; again: no effect. Goes on by the spool if the store is away."""
+    def failed(self, operation: str, step: str, code: str, detail: str) -> None:
+        """Keep that an attempt at a step has failed, and by which error; of many attempts the first is kept."""
+
+    def failures(self, operation: str) -> tuple[str, ...]:
+        """The steps of which an attempt has failed, whether a later one has ended well or not."""
+
+    def undo(self, operation: str, why: str, by: dict[str, JsonValue] | None = None) -> None:
+        """From here on the operation only undoes; again: no effect. Goes on by the spool if the store is away.
+
+        `by`: what the evidence says of who or what has turned it round.
+        """
 
     def close(self, operation: str, outcome: str, facts: dict[str, JsonValue]) -> None:
         """End it, so that the next run on the subject opens another; again: no effect.

@@ -38,6 +38,9 @@ class PolicyRecords(Protocol):
         a key that has signed seems to be a clone.
         """
 
+    def used_by(self, nonce: str) -> str | None:
+        """Who has taken it; None: nobody has."""
+
     def use(self, nonce: str, by: str, counted: Counted | None = None) -> bool:
         """Take a signed request for `by`; False if another has taken it before. Again by the same: True.
 

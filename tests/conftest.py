@@ -119,6 +119,17 @@ def softhsm(_token_folder: Path, tmp_path: Path) -> servers.Token:
     return _fresh_token(_token_folder, tmp_path)
 
 
+@pytest.fixture
+def empty_softhsm(softhsm: servers.Token) -> servers.Token:
+    """Without the key that is for nginx to log in by."""
+    from clients.keystores.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - only where a token is
+
+    store = Pkcs11KeyStore("hsm", softhsm.module, softhsm.label, softhsm.pin_file.read_bytes)
+    for key in store.list():
+        store.destroy(bytes.fromhex(key.key_id))
+    return softhsm
+
+
 def _fresh_token(folder: Path, private: Path) -> servers.Token:
     pin_file = private / "pin"
     pin_file.touch(mode=0o600)

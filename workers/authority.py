@@ -1,12 +1,15 @@
 """Who may do what, wired: the policy and its records, the gate, and the workers' own signature."""
 # ruff: noqa: PLC0415 - each library loads when its part is first asked for
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from rules.requests import LONGEST, SERVICE, Facing, input_digest
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.contract import Contract, WorkflowInput
+from schemas.errors import DependencyUnavailable
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from schemas.settings import Settings
 from schemas.settings.api import OidcIssuerSettings
@@ -14,15 +17,20 @@ from workers.once import Once
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from temporalio.client import Client
 
     from activities.authorizing import Gate
+    from activities.judging import Judge
     from activities.policies import Policies
     from activities.room import Room
+    from activities.steering import Steering
     from clients.identities import Authenticator
     from clients.identities.oidc import Issuer
     from clients.secrets import SecretSource
     from store import Journal
     from store.policies import PolicyRecords
+
+_PATIENCE: Final = timedelta(seconds=10)
 
 
 class Authority:
@@ -32,11 +40,14 @@ class Authority:
         engine: Callable[[], "Engine"],
         journal: Callable[[], "Journal"],
         secrets: Callable[[], "SecretSource"],
+        client: Callable[[str], Awaitable["Client"]],
     ) -> None:
+        """`client`: of a capability's namespace."""
         self._settings: Final = settings
         self._engine = engine
         self._journal = journal
         self._secrets = secrets
+        self._client = client
         self._once = Once()
 
     def records(self) -> "PolicyRecords":
@@ -60,11 +71,21 @@ class Authority:
 
     def _gate(self) -> "Gate":
         from activities.authorizing import Gate
+
+        return Gate(self._judge(), self._taken_up)
+
+    def steering(self) -> "Steering":
+        from activities.steering import Steering
+
+        return self._once.get("steering", lambda: Steering(self._judge()))
+
+    def _judge(self) -> "Judge":
+        from activities.judging import Judge
         from clients.identities.signing_keys import verify
         from clients.temporal.requests import presented
 
         installation, journal = self._settings.installation, self._journal()
-        return Gate(self.policies(), self.records(), journal, installation, verify, presented)
+        return Judge(self.policies(), self.records(), journal, installation, verify, presented)
 
     def room(self) -> "Room":
         from activities.room import Room
@@ -90,18 +111,47 @@ class Authority:
         egress = EgressClient(self._settings.egress.allow, given.ca_file)
         return Issuer(given.issuer, given.audience, given.algorithms, KeySet(given.issuer, egress))
 
-    def signed(self, workflow_type: str, given: WorkflowInput) -> SignedRequest | None:
-        """By the workers' own key, for the service of the workflow type's capability; None without a key."""
-        return self._signed(Act.START, workflow_type, given, given)
+    def _taken_up(self) -> datetime:
+        """In an activity's thread: it is asked seldom, so it has a connection of its own each time."""
+        from temporalio import activity
+        from temporalio.service import RPCError
+
+        info = activity.info()
+
+        async def asked() -> datetime:
+            client = await self._client(WORKFLOW_TYPES[info.workflow_type or ""].capability)
+            run = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+            try:
+                return (await run.describe(rpc_timeout=_PATIENCE)).start_time
+            except RPCError as refused:
+                raise DependencyUnavailable("Temporal does not say when this run was started.") from refused
+
+        return asyncio.run(asked())
+
+    def signed(
+        self, workflow_type: str, given: WorkflowInput, on_behalf_of: str = ""
+    ) -> SignedRequest | None:
+        """By the workers' own key, for the service of the workflow type's capability; None without a key.
+
+        `on_behalf_of`: the operation that starts it; "" if it is nobody's.
+        """
+        return self._signed(Act.START, workflow_type, given, given, on_behalf_of=on_behalf_of)
 
     def signed_update(
-        self, act: Act, workflow_type: str, subject: WorkflowInput, given: Contract
+        self, act: Act, workflow_type: str, subject: WorkflowInput, given: Contract, run_id: str
     ) -> SignedRequest | None:
-        """The same for an update; `subject`: an input of the run that is told."""
-        return self._signed(act, workflow_type, subject, given)
+        """The same for an update of one run; `subject`: an input of the run that is told."""
+        return self._signed(act, workflow_type, subject, given, run_id=run_id)
 
-    def _signed(
-        self, act: Act, workflow_type: str, subject: WorkflowInput, given: Contract
+    def _signed(  # noqa: PLR0913  # a request is all of these
+        self,
+        act: Act,
+        workflow_type: str,
+        subject: WorkflowInput,
+        given: Contract,
+        *,
+        run_id: str = "",
+        on_behalf_of: str = "",
     ) -> SignedRequest | None:
         from clients.identities.requesting import signed_request
         from clients.signers.file import FileSigner
@@ -117,6 +167,7 @@ class Authority:
             workflow_type=workflow_type,
             workflow_id=kind.workflow_id(subject),
             input_sha256=input_digest(given),
+            run_id=run_id,
         )
         who = Principal(name=f"{SERVICE}{kind.capability}", shown=Shown.SERVICE)
-        return signed_request(signer, who, facing, LONGEST)
+        return signed_request(signer, who, facing, LONGEST, on_behalf_of)

@@ -76,6 +76,10 @@ def _certificate_activities(kind: type, wiring: Wiring) -> object:
     return kind(wiring.certificate_surroundings())
 
 
+def _steering_activities(kind: type, wiring: Wiring) -> object:
+    return kind(wiring.authority().steering())
+
+
 def _approving_activities(kind: type, wiring: Wiring) -> object:
     return kind(wiring.approval_gate(), wiring.journal())
 
@@ -98,6 +102,7 @@ POOLS: dict[str, Pool] = {
                 ("activities.certificates.grace:GraceActivities", _certificate_activities),
                 ("activities.certificates.retiring:RetiringActivities", _certificate_activities),
                 ("activities.approving:ApprovingActivities", _approving_activities),
+                ("activities.steering:SteeringActivities", _steering_activities),
                 ("activities.certificates.revoking:RevokingActivities", _certificate_activities),
             ),
             key_stores=needs.certificate_key_stores,

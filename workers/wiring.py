@@ -246,6 +246,7 @@ class Wiring:
             approvals=self.approval_gate(),
             room=self.authority().room(),
             seals=RingSeals(self.key_ring),
+            steering=self.authority().steering(),
             revocations=self.revocations(),
             distrusted=frozenset(self.settings.distrusted_issuers),
             replacement=self.settings.replacement,
@@ -261,7 +262,7 @@ class Wiring:
         from workers.authority import Authority
 
         def made() -> Authority:
-            return Authority(self.settings, self.engine, self.journal, self.secrets)
+            return Authority(self.settings, self.engine, self.journal, self.secrets, self.client)
 
         return self._once.get("authority", made)
 

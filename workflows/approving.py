@@ -17,11 +17,10 @@ from rules.approvals import refusal
 from schemas.approvals import Approval, ApprovalAsk, Ballot, State, Tally, Verdict, Vote
 from schemas.errors import ApprovalExpired, ApprovalRefused, VoteRefused
 from workflows.doing import done
-from workflows.steering import Steerable
+from workflows.steering import PATIENCE_S, Steerable
 
 _SHORTEST = timedelta(seconds=1)
 """Between two looks: the clock of the records may be a moment behind the run's."""
-_PATIENCE_S = 300.0
 
 
 class Approvable(Steerable):
@@ -65,7 +64,7 @@ class Approvable(Steerable):
         if self.asked is None:
             raise VoteRefused("Nothing waits for approval here.")
         ballot = Ballot(operation=self.asked.request.operation, vote=vote)
-        tally = await done(Activities.cast_vote, ballot, f"{vote.verdict} by {vote.approver}", _PATIENCE_S)
+        tally = await done(Activities.cast_vote, ballot, f"{vote.verdict} by {vote.approver}", PATIENCE_S)
         self._counted(tally)
         return tally
 
@@ -90,7 +89,7 @@ class Approvable(Steerable):
     async def approved(self, operation: str) -> None:
         """Return when enough have approved. Raises `ApprovalRefused`, `ApprovalExpired`, `Aborted`."""
         ask = ApprovalAsk(operation=operation)
-        self.asked = await done(Activities.request_approval, ask, "ask for approval", _PATIENCE_S)
+        self.asked = await done(Activities.request_approval, ask, "ask for approval", PATIENCE_S)
         if self.asked is None:
             return
         self._tell(self.asked.tally)
@@ -118,7 +117,7 @@ class Approvable(Steerable):
                 )
             except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one on every Python
                 counted = await done(
-                    Activities.count_approval, ask, "look how the approval stands", _PATIENCE_S
+                    Activities.count_approval, ask, "look how the approval stands", PATIENCE_S
                 )
                 self._counted(counted.tally)
             await self.may_go_on()

@@ -1,21 +1,28 @@
 """What people may tell every run: pause, resume, abort; and what they may ask it: status.
 
 A run acts on them between two steps, never in the middle of one: a step that has begun is finished first.
-Abort wins over pause. Once a run undoes itself, it is no longer steered: undoing is never stopped half-way.
+Abort wins over pause. Who tells it is judged by an activity (`activities.steering`), and again where it has an effect.
+Once a run undoes itself, it is no longer steered: undoing is never stopped half-way.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
+from temporalio.workflow import HandlerUnfinishedPolicy
 
+from activities.steering import SteeringActivities
 from schemas.errors import Aborted
-from schemas.runs import RunStatus, Steer, Steered
+from schemas.principals import Act
+from schemas.runs import RunStatus, Steer, Steered, Steering, Told, Word
+from workflows.doing import done
 from workflows.story import Story
 
 T = TypeVar("T")
+PATIENCE_S: Final = 300.0
+"""How long the records are asked who has said something, or has voted."""
 
 
 class Steerable:
@@ -23,6 +30,10 @@ class Steerable:
 
     story: Story
     abort_reason: str = ""
+    word: Word | None = None
+    """The abort as it was judged."""
+    deaf: bool = False
+    """True once a cancel was not followed, because nobody who may has signed it."""
     steered: bool = True
     """False once it is too late to steer."""
 
@@ -30,8 +41,10 @@ class Steerable:
     def status(self) -> RunStatus:
         return self.story.status()
 
-    @workflow.update
-    async def pause(self, steer: Steer) -> Steered:  # noqa: ARG002 - the reason is kept in the history
+    @workflow.update(unfinished_policy=HandlerUnfinishedPolicy.ABANDON)
+    async def pause(self, steer: Steer) -> Steered:
+        await self._heard(Act.PAUSE, steer)
+        self._may_pause(steer)
         self.story.paused = True
         self.story.tell()
         return self._now()
@@ -40,8 +53,9 @@ class Steerable:
     def _may_pause(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
         self._refuse_unless(self.steered and not self.story.paused, "pause")
 
-    @workflow.update
-    async def resume(self, steer: Steer) -> Steered:  # noqa: ARG002 - the reason is kept in the history
+    @workflow.update(unfinished_policy=HandlerUnfinishedPolicy.ABANDON)
+    async def resume(self, steer: Steer) -> Steered:
+        await self._heard(Act.RESUME, steer)
         self.story.paused = False
         self.story.tell()
         return self._now()
@@ -50,14 +64,21 @@ class Steerable:
     def _may_resume(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
         self._refuse_unless(self.story.paused, "resume")
 
-    @workflow.update
+    @workflow.update(unfinished_policy=HandlerUnfinishedPolicy.ABANDON)
     async def abort(self, steer: Steer) -> Steered:
-        self.abort_reason = steer.reason
+        word = await self._heard(Act.ABORT, steer)
+        self._may_abort(steer)
+        self.word, self.abort_reason = word, steer.reason
         return self._now()
 
     @abort.validator
     def _may_abort(self, steer: Steer) -> None:  # noqa: ARG002 - Temporal's signature
         self._refuse_unless(self.steered and not self.abort_reason, "abort")
+
+    async def _heard(self, act: Steering, steer: Steer) -> Word:
+        """Whose word it is, once an activity has judged it. Nothing is followed that it refuses."""
+        told = Told(act=act, steer=steer)
+        return await done(SteeringActivities.hear, told, f"{act}: {steer.reason}", PATIENCE_S)
 
     def _now(self) -> Steered:
         return Steered(phase=self.story.phase, paused=self.story.paused)
@@ -81,7 +102,7 @@ class Steerable:
             self.story.waits_for = before
         if self.abort_reason:
             raise Aborted(f"Aborted: {self.abort_reason}.")
-        if workflow.cancellation_reason() is not None:
+        if workflow.cancellation_reason() is not None and not self.deaf:
             raise asyncio.CancelledError
 
     async def rest(self, seconds: float, why: str, enough: Callable[[], bool] = lambda: False) -> None:

@@ -66,13 +66,14 @@ class GraceActivities(GraceJudge):
         """Have the renewal that runs end without (the rest of) its grace; return once none runs any more."""
         given = CertificateRenewalInput(certificate=asked.certificate)
         workflow_id = WORKFLOW_TYPES[KIND].workflow_id(given)
-        why = self._why(asked)
-        if why:
+        runs, why = self._around.runs(), self._why(asked)
+        run = runs.open_run(workflow_id)
+        if why and run is not None:
             info, steer = activity.info(), Steer(reason=why[:500])
-            request = self._around.signed_update(Act.END_GRACE, KIND, given, steer)
+            request = self._around.signed_update(Act.END_GRACE, KIND, given, steer, run)
             once = f"{info.workflow_run_id}/{info.activity_id}"
-            self._around.runs().tell(workflow_id, Act.END_GRACE, steer, request, once)
-        while self._around.runs().is_open(workflow_id):
+            runs.tell(run, workflow_id, Act.END_GRACE, steer, request, once)
+        while runs.open_run(workflow_id) is not None:
             time.sleep(_LOOK_EVERY_S)  # where the activity is cancelled this raises
         return Done(words=why)
 

@@ -12,7 +12,7 @@ from activities.beating import beats
 from activities.certificates import proofs
 from activities.certificates.issued import KnownCertificates
 from activities.certificates.proofs import AUTHORIZE, PROOFS
-from activities.certificates.steps import issued_by, order_of
+from activities.certificates.steps import forward, issued_by, order_of
 from clients.challenges import Proof
 from clients.issuers import Order, Rehearses, ShowsProofs, SuggestsRenewal
 from rules import certificates as rules
@@ -26,6 +26,7 @@ from schemas.evidence import Event
 class IssuingActivities(KnownCertificates):
     @activity.defn
     @beats
+    @forward("key/{group}")
     def make_key(self, step: StepInput) -> Done:
         """Make the new key where it will stay, and the request that it signs."""
         plan = self._planned(step)
@@ -43,6 +44,7 @@ class IssuingActivities(KnownCertificates):
 
     @activity.defn
     @beats
+    @forward("issued/{group}/{issuer}/{attempt}")
     def obtain_certificate(self, step: StepInput) -> IssuedCertificate:
         """Order from the CA and bring home a certificate that was checked.
 

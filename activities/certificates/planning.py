@@ -59,10 +59,10 @@ class PlanningActivities(GraceJudge):
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
         """Fix what will be done, or find the operation that an ended run has left open."""
         now = clock.now()
-        _refuse_another_id(given)
         found = [one for one in self._around.journal.unfinished(KIND) if one.subject == given.certificate]
         if not found:
             self._settings(given.certificate)  # before anyone's signed request is used up
+        _refuse_another_id(given)
         authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
         for left in found:
             return self._taken_up(left, authority)
@@ -257,7 +257,7 @@ class PlanningActivities(GraceJudge):
         return heard(self._around, issued, facts, policy=settings.renew, decision=decision, now=now)
 
     def _signed(self, decision: SweepDecision) -> SweepDecision:
-        return decision.model_copy(update={"request": self._around.signed(KIND, decision.renewal)})
+        return decision.model_copy(update={"request": self._around.signed(KIND, decision.renewal, "")})
 
     def _note(self, found: SweepFindings) -> None:
         info = activity.info()

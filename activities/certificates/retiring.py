@@ -1,23 +1,28 @@
 """What was replaced: its certificates are revoked where that is asked for, and its keys are destroyed.
 
 Neither can be undone, so each waits until its intent is in the evidence log, and neither begins before every target
-is verified with what replaces it.
+is verified with what replaces it and the grace after that is over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates.issued import LOOKED_BACK, KnownCertificates
 from activities.certificates.steps import FORWARD, KIND, plan_of
 from clients.targets import Fence
 from schemas.certificates import Close, RenewalPlan, Retired
-from schemas.errors import NotAuthorized, StillServed
+from schemas.errors import InItsGrace, NotAuthorized, StillServed
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 from schemas.settings.targets import TargetSettings
+
+_VERIFY: Final = "verify/"
 
 
 class RetiringActivities(KnownCertificates):
@@ -51,14 +56,31 @@ class RetiringActivities(KnownCertificates):
         """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree."""
         if not asked_for:
             raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
+        verified = {
+            one.step.removeprefix(_VERIFY): one
+            for one in self._around.journal.steps(plan.operation)
+            if one.step.startswith(_VERIFY)
+        }
         holding = self._held_by(self._places.all_known(plan).values())
         for name in plan.targets:
-            verified = self._around.journal.result(plan.operation, f"verify/{name}")
+            shown = verified[name].result if name in verified else None
             held = holding.get(name)
-            if verified is None or held is None or held.fingerprint != verified["fingerprint"]:
+            if shown is None or held is None or held.fingerprint != shown["fingerprint"]:
                 raise StillServed(
                     f"{name} does not hold what this renewal verified there, so nothing was retired."
                 )
+
+        self._refuse_in_its_grace(plan, [verified[name].ended for name in plan.targets])
+
+    def _refuse_in_its_grace(self, plan: RenewalPlan, ends: Iterable[datetime | None]) -> None:
+        """It begins when the last target was verified, by the records; the run's own timer counts for nothing here."""
+        over = max((end for end in ends if end), default=clock.now()) + timedelta(seconds=plan.grace_s)
+        left = (over - clock.now()).total_seconds()
+        if left > 0:
+            raise InItsGrace(
+                f"What {plan.certificate} had before is kept until {over:%Y-%m-%d %H:%M:%S} UTC.",
+                retry_after_s=left,
+            )
 
     def _destroy(self, plan: RenewalPlan, place: str, key_id: str) -> str:
         def effect() -> dict[str, JsonValue]:

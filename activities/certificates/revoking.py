@@ -55,7 +55,7 @@ class RevokingActivities(KnownCertificates):
 
     def _asking(self, plan: RevocationPlan) -> RevocationPlan:
         """The plan with what is no part of it: the replacement's request, and whether approval is needed now."""
-        request = self._around.signed(KIND, plan.renewal) if plan.replace else None
+        request = self._around.signed(KIND, plan.renewal, plan.operation) if plan.replace else None
         needed = self._around.approvals.needed(REVOCATION, plan.certificate)
         return plan.model_copy(update={"request": request, "needs_approval": needed})
 

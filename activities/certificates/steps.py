@@ -5,18 +5,26 @@ is; an intent without an outcome is followed by looking at the world (the CA's o
 version) before anything is done. No step hands on a private key.
 """
 
+import contextlib
+import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import JsonValue
+from temporalio import activity
+from temporalio.exceptions import CancelledError
 
+from activities import clock
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
 from activities.certificates.measures import Measures
 from activities.certificates.places import Places
 from activities.looking import Looks, seen
 from activities.room import Room
+from activities.steering import Steering
 from clients.certificates import CertificateReader
 from clients.issuers import Issuer
 from clients.keystores import KeyStore
@@ -25,11 +33,21 @@ from clients.revocation import Revocations
 from clients.runs import Runs
 from clients.seals import Seals
 from clients.targets import Target
+from rules import undoing
 from rules.endings import not_shown
 from rules.points import reached
+from rules.undoing import Standing, too_early
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import Contract, WorkflowInput
-from schemas.errors import CaRefused, CertificateRejected, IntentNotLogged, NotAuthorized, UnknownSubject
+from schemas.errors import (
+    CaRefused,
+    CertificateRejected,
+    IntentNotLogged,
+    Internal,
+    NotAuthorized,
+    RedoubtError,
+    UnknownSubject,
+)
 from schemas.evidence import Event
 from schemas.principals import Act, SignedRequest
 from schemas.settings.certificates import CertificateSettings, ReplacementPolicy
@@ -62,11 +80,13 @@ class Surroundings:
     approvals: ApprovalGate
     room: Room
     seals: Seals
+    steering: Steering
     revocations: Revocations
-    signed: Callable[[str, WorkflowInput], SignedRequest | None]
-    """The service's own request to start a workflow type; None where it has no key."""
-    signed_update: Callable[[Act, str, WorkflowInput, Contract], SignedRequest | None]
-    """The same for an update of the run that this input names."""
+    signed: Callable[[str, WorkflowInput, str], SignedRequest | None]
+    """The service's own request to start a workflow type, on behalf of an operation or "" of nobody's; None where it
+    has no key."""
+    signed_update: Callable[[Act, str, WorkflowInput, Contract, str], SignedRequest | None]
+    """The same for an update of the run that this input names, by its run ID."""
     runs: Callable[[], Runs]
     """Known once the worker is connected."""
     service: str = "service:certificates"
@@ -78,6 +98,36 @@ class Surroundings:
     measures: Measures = field(default_factory=Measures)
     looks: Looks = field(default_factory=Looks)
     """How the targets of one certificate are visited: side by side, none for too long."""
+
+
+S = TypeVar("S", bound="Steps")
+T = TypeVar("T")
+
+
+def forward(
+    name: str,
+) -> Callable[[Callable[[S, StepInput], T]], Callable[[S, StepInput], T]]:
+    """Let an activity that goes forward keep with its operation that it has failed; stands below `beats`.
+
+    `name`: its step in the journal, with fields of `StepInput` in braces. An operation is put back for what its own
+    records show, so what fails because it was asked of the wrong run, part or time is not kept.
+    """
+
+    def kept(step_of: Callable[[S, StepInput], T]) -> Callable[[S, StepInput], T]:
+        @functools.wraps(step_of)
+        def tried(self: S, step: StepInput) -> T:
+            try:
+                return step_of(self, step)
+            except CancelledError:
+                raise  # cut short, which is no failure
+            except Exception as failed:
+                with contextlib.suppress(RedoubtError):  # the records may be what has failed
+                    self._keep_failure(step, name.format_map(step.model_dump()), failed)
+                raise
+
+        return tried
+
+    return kept
 
 
 class Steps:
@@ -132,6 +182,32 @@ class Steps:
         self._around.room.take(operation, step)
         return {**started, **approved}
 
+    def _keep_failure(self, step: StepInput, name: str, failed: Exception) -> None:
+        plan, opened = self._fitting(step), self._around.journal.operation(step.operation)
+        if opened.workflow_id == activity.info().workflow_id and not self._too_early(plan, name):
+            known = failed if isinstance(failed, RedoubtError) else Internal(type(failed).__name__)
+            self._around.journal.failed(step.operation, name, known.code, known.detail[:1000])
+
+    def _too_early(self, plan: RenewalPlan, name: str) -> tuple[str, ...]:
+        verb, _, target = name.partition("/")
+        if verb not in {"switch", "verify"}:
+            return ()
+        ended = [one.step for one in self._around.journal.steps(plan.operation) if one.ended]
+        return too_early(verb, target, plan.waves, ended)
+
+    def _failure(self, plan: RenewalPlan) -> str:
+        """By what the operation has failed as far as the records show, in words; "" if it has not."""
+        journal, operation = self._around.journal, plan.operation
+        steps = [Standing(one.step, one.at, one.ended is not None) for one in journal.steps(operation)]
+        at_targets, elsewhere = (
+            timedelta(seconds=one) for one in (plan.target_patience_s, plan.issuer_patience_s)
+        )
+        return (
+            undoing.failed(steps, journal.failures(operation))
+            or undoing.silent(steps, clock.now(), at_targets, elsewhere)
+            or self._around.approvals.denied(operation)
+        )
+
     def _refuse_unless_shown(
         self, opened: Operation, outcome: str, plan: Collection[str], *, undoing: bool = False
     ) -> None:
@@ -181,6 +257,13 @@ class Steps:
 
         Whoever may write to Temporal can name any; so what a step names is held against the plan before it is used.
         """
+        plan = self._fitting(step)
+        if step.issuer in self._around.distrusted:
+            # Since it was planned. Putting back names no issuer, so it goes on.
+            raise CaRefused(f"{step.issuer} is in `distrusted_issuers`, so nothing of it is used.")
+        return plan
+
+    def _fitting(self, step: StepInput) -> RenewalPlan:
         plan = self._plan(step.operation)
         group = next((one for one in plan.groups if one.name == step.group), None)
         fits = (
@@ -191,9 +274,6 @@ class Steps:
         )
         if not fits:
             raise NotAuthorized(f"The operation on {plan.certificate} does not reach what this step names.")
-        if step.issuer in self._around.distrusted:
-            # Since it was planned. Putting back names no issuer, so it goes on.
-            raise CaRefused(f"{step.issuer} is in `distrusted_issuers`, so nothing of it is used.")
         return plan
 
     def _held_by(self, targets: Iterable[TargetSettings]) -> dict[str, CertificateFacts | None]:

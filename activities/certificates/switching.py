@@ -9,7 +9,7 @@ from temporalio import activity
 from activities import clock
 from activities.beating import beats
 from activities.certificates.proofs import withdraw_given_up
-from activities.certificates.steps import FORWARD, UNDOING, Steps, issued_by, plan_of
+from activities.certificates.steps import FORWARD, UNDOING, Steps, forward, issued_by, plan_of
 from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
@@ -18,6 +18,7 @@ from schemas.errors import (
     EvidenceUnavailable,
     Fenced,
     InvalidSettings,
+    NotAuthorized,
     RedoubtError,
     TargetUnreachable,
     VerificationFailed,
@@ -29,6 +30,7 @@ from schemas.settings.targets import TargetSettings
 class SwitchingActivities(Steps):
     @activity.defn
     @beats
+    @forward("stage/{target}")
     def stage(self, step: StepInput) -> Done:
         """Put the new version beside the current one on this target, unused."""
         plan, bundle = self._planned(step), self._bundle(step)
@@ -43,6 +45,7 @@ class SwitchingActivities(Steps):
 
     @activity.defn
     @beats
+    @forward("switch/{target}")
     def switch(self, step: StepInput) -> Done:
         """Make the new version current on this target, in one atomic step, and have its service read it."""
         plan, bundle = self._planned(step), self._bundle(step)
@@ -59,6 +62,7 @@ class SwitchingActivities(Steps):
 
     @activity.defn
     @beats
+    @forward("verify/{target}")
     def verify(self, step: StepInput) -> Done:
         """Shake hands with the target until it shows the new certificate, trusted, or it is too late."""
         plan, bundle = self._planned(step), self._bundle(step)
@@ -133,14 +137,19 @@ class SwitchingActivities(Steps):
     @activity.defn
     @beats
     def begin_undo(self, undo: Undo) -> UndoPlan:
-        """From here on this operation only goes back, whoever runs it."""
+        """From here on this operation only goes back, whoever runs it.
+
+        Raises `NotAuthorized` where its records don't show that it has failed, and nobody who may has aborted it.
+        """
         opened = self._around.journal.operation(undo.operation)
         if opened.closed is not None:
             # Another run has ended it: what it left is how things are, and not to be put back.
             return UndoPlan(targets=())
-        targets = plan_of(opened).targets
+        plan = plan_of(opened)
+        targets = plan.targets
         self._refuse_if_settled(undo)
-        self._around.journal.undo(undo.operation, undo.why)
+        by = self._around.steering.may_undo(opened, undo.word, lambda: self._failure(plan))
+        self._around.journal.undo(undo.operation, undo.why, by)
         reached("undo.begun")
         try:
             begun = {step.step for step in self._around.journal.steps(undo.operation)}
@@ -244,7 +253,10 @@ class SwitchingActivities(Steps):
         facts: dict[str, JsonValue],
         effect: Callable[[], dict[str, JsonValue]],
     ) -> None:
-        self._once(step.operation, f"{verb}/{step.target}", what, {"target": step.target, **facts}, effect)
+        name = f"{verb}/{step.target}"
+        if missing := self._too_early(self._plan(step.operation), name):
+            raise NotAuthorized(f"{name} was not begun: {', '.join(missing)} must have ended well before it.")
+        self._once(step.operation, name, what, {"target": step.target, **facts}, effect)
 
     def _bundle(self, step: StepInput) -> Bundle:
         plan = self._planned(step)

@@ -10,16 +10,21 @@ from rules.requests import Facing, fingerprint_of, statement
 from schemas.principals import Principal, SignedRequest
 
 GOOD_FOR: Final = timedelta(minutes=15)
-"""From a person's command until the first step of the run has looked at it; a busy pool may take a while."""
+"""From a person's command until Temporal has taken it up; no worker need be there in this time."""
 
 
 def signed_request(
-    signer: Signer, principal: Principal, facing: Facing, good_for: timedelta = GOOD_FOR
+    signer: Signer,
+    principal: Principal,
+    facing: Facing,
+    good_for: timedelta = GOOD_FOR,
+    on_behalf_of: str = "",
 ) -> SignedRequest:
-    """A request of `principal` for exactly what `facing` says."""
+    """A request of `principal` for exactly what `facing` says; `on_behalf_of`: the operation that starts it."""
     now = datetime.now(UTC)
     unsigned = SignedRequest(
         **facing._asdict(),
+        on_behalf_of=on_behalf_of,
         principal=principal,
         issued_at=now,
         expires=now + good_for,

@@ -12,13 +12,19 @@ from schemas.principals import SignedRequest
 class Runs(Protocol):
     """Raises `DependencyUnavailable` when Temporal or the run's worker does not answer."""
 
-    def tell(
-        self, workflow_id: str, update: str, given: Contract, request: SignedRequest | None, once: str
+    def tell(  # noqa: PLR0913, PLR0917 - an update is all of these
+        self,
+        run: str,
+        workflow_id: str,
+        update: str,
+        given: Contract,
+        request: SignedRequest | None,
+        once: str,
     ) -> bool:
-        """Send an open run this update; False if there is none, or if it refuses now.
+        """Send this very run this update; False if it has ended, or if it refuses now.
 
         `once`: the same for each attempt at saying the same, which the run then hears once.
         """
 
-    def is_open(self, workflow_id: str) -> bool:
-        """Whether a run under this ID has begun and not ended."""
+    def open_run(self, workflow_id: str) -> str | None:
+        """The run ID of the run under this ID that has begun and not ended; None if none has."""

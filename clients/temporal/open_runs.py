@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -30,28 +31,41 @@ class OpenRuns:
         self._client = client
         self._loop = loop
 
-    def tell(
-        self, workflow_id: str, update: str, given: Contract, request: SignedRequest | None, once: str
+    def tell(  # noqa: PLR0913, PLR0917 - as the port has it
+        self,
+        run: str,
+        workflow_id: str,
+        update: str,
+        given: Contract,
+        request: SignedRequest | None,
+        once: str,
     ) -> bool:
-        return self._answer(workflow_id, self._told(workflow_id, update, given, request, once)) is not None
+        handle = self._client.get_workflow_handle(workflow_id, run_id=run)
+        return self._answer(workflow_id, self._told(handle, update, given, request, once)) is not None
 
-    def is_open(self, workflow_id: str) -> bool:
+    def open_run(self, workflow_id: str) -> str | None:
         described = self._answer(
             workflow_id, self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=PATIENCE)
         )
-        return described is not None and described.status is WorkflowExecutionStatus.RUNNING
+        if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
+            return None
+        return described.run_id
 
+    @staticmethod
     async def _told(
-        self, workflow_id: str, update: str, given: Contract, request: SignedRequest | None, once: str
+        handle: WorkflowHandle[Any, Any],
+        update: str,
+        given: Contract,
+        request: SignedRequest | None,
+        once: str,
     ) -> bool | None:
-        handle = self._client.get_workflow_handle(workflow_id)
         try:
             with presenting(request):
                 await handle.execute_update(update, given, id=once, result_type=dict, rpc_timeout=PATIENCE)
         except WorkflowUpdateFailedError:
             return None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise DependencyUnavailable(f"No worker answered for {workflow_id} in time.") from None
+            raise DependencyUnavailable(f"No worker answered for {handle.id} in time.") from None
         return True
 
     def _answer(self, workflow_id: str, asked: Coroutine[Any, Any, T]) -> T | None:

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 
+from schemas.errors import NotAuthorized
 from schemas.principals import REQUEST_HEADER as HEADER
 from schemas.principals import SignedRequest
 
 _JSON: Final = {"encoding": b"json/plain"}
 
 _sent: ContextVar[SignedRequest | None] = ContextVar("redoubt_request_sent", default=None)
+_told: ContextVar[dict[str, Payload] | None] = ContextVar("redoubt_request_told", default=None)
 _presented: ContextVar[bytes | None] = ContextVar("redoubt_request_presented", default=None)
 
 
@@ -37,6 +40,31 @@ def sent() -> dict[str, Payload]:
 
 def payload_of(request: SignedRequest) -> Payload:
     return Payload(metadata=_JSON, data=request.model_dump_json().encode())
+
+
+def of(headers: Mapping[str, Payload]) -> SignedRequest | None:
+    """The request in these headers. Raises `NotAuthorized` for what is none."""
+    if HEADER not in headers:
+        return None
+    try:
+        return SignedRequest.model_validate_json(headers[HEADER].data)
+    except ValidationError:
+        raise NotAuthorized("This was refused: what came as a signed request is none.") from None
+
+
+@contextmanager
+def telling(headers: Mapping[str, Payload]) -> Iterator[None]:
+    """Inside a run: what is done in here was told by an update with these headers."""
+    token = _told.set(onward(headers))
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def told() -> dict[str, Payload] | None:
+    """The header of the update that is being handled, empty if it came unsigned; None: none is."""
+    return _told.get()
 
 
 def onward(headers: Mapping[str, Payload]) -> dict[str, Payload]:

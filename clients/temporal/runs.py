@@ -6,7 +6,8 @@
 - A run with no or too many arguments (the Web UI's empty form) fails at once with `InvalidInput`. An update is
   rejected and a signal dropped with a line in the log: neither may disturb a running run.
 - Activities, child workflows, signals and the next run of a continue-as-new get the run's span as their parent.
-- Activities and the next run of a continue-as-new also get the signed request that the run was started with.
+- Activities and the next run of a continue-as-new also get the signed request that the run was started with; those
+  that handle an update get the update's.
 
 Written to be thin: a run builds its headers once.
 """
@@ -39,7 +40,10 @@ from clients.temporal.failures import application_error
 from clients.temporal.headers import SEARCH_ATTRIBUTE, headers_of, received, with_search_attribute
 from clients.temporal.spans import Ended, error_name
 from rules.correlation import RANDOM_BYTES, Correlation
-from schemas.errors import InvalidInput
+from rules.requests import Facing, input_digest, mismatch
+from schemas.contract import Contract
+from schemas.errors import InvalidInput, NotAuthorized
+from schemas.principals import Act
 
 RECORD_SPAN = "redoubt_record_span"
 """The function outside the sandbox that exports spans; absent where none are exported."""
@@ -67,8 +71,12 @@ class Carried:
         return {**headers, **self._headers}
 
     def own(self, headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
-        """For what is the run's own (its activities, its next run): with the signed request that started it."""
-        return {**self.onto(headers), **self._request}
+        """For what is the run's own (its activities, its next run): with the signed request that started it.
+
+        What handles an update goes with the update's own request, or with none if that came unsigned.
+        """
+        told = requests.told()
+        return {**self.onto(headers), **(self._request if told is None else told)}
 
 
 class RunInbound(WorkflowInboundInterceptor):
@@ -112,12 +120,14 @@ class RunInbound(WorkflowInboundInterceptor):
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
         correlation.enter(self._carried.correlation())
         _refuse_update_unless_taken(input)
+        _refuse_misdirected(input)
         self.next.handle_update_validator(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
         correlation.enter(self._carried.correlation())
         _refuse_update_unless_taken(input)
-        return await self.next.handle_update_handler(input)
+        with requests.telling(input.headers):
+            return await self.next.handle_update_handler(input)
 
 
 class _RunOutbound(WorkflowOutboundInterceptor):
@@ -179,6 +189,30 @@ def _refuse_update_unless_taken(input: HandleUpdateInput) -> None:
     handler = _definition().updates.get(input.update)
     if handler is not None and not _takes(handler.fn, [None, *input.args]):
         raise application_error(InvalidInput("The update was sent with a wrong number of arguments."))
+
+
+def _refuse_misdirected(input: HandleUpdateInput) -> None:
+    """For comfort, before the history knows of it: a signed update that is for another act, run or time."""
+    given = input.args[0]
+    try:
+        request = requests.of(input.headers)
+    except NotAuthorized as refused:
+        raise application_error(refused) from None
+    if request is None or not isinstance(given, Contract):
+        return
+    info = workflow.info()
+    facing = Facing(
+        installation=request.installation,  # which one this is, only the activity knows
+        namespace=info.namespace,
+        act=Act(input.update),
+        workflow_type=info.workflow_type,
+        workflow_id=info.workflow_id,
+        input_sha256=input_digest(given),
+        run_id=info.run_id,
+    )
+    wrong = mismatch(request, facing, workflow.now())
+    if wrong is not None:
+        raise application_error(NotAuthorized(f"This was refused: {wrong}."))
 
 
 def _record(record: Callable[..., Any], carried: Correlation, raised: Exception | None) -> None:

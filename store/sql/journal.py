@@ -19,13 +19,14 @@ from rules.ids import operation_id
 from rules.points import reached
 from schemas.errors import AlreadyRunning, EntryRefused, EvidenceBroken, EvidenceUnavailable, Fenced
 from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
-from store import Context, Ending, Operation, Step
+from store import Begun, Context, Ending, Operation, Step
 from store.away import Away, Remembered
 from store.spool import Spool, Spooled, replay_spool
 from store.sql.engine import reading, writing
 from store.sql.models import operations
 from store.sql.rows import (
     CLOSING,
+    FAILED,
     JsonObject,
     Row,
     as_operation,
@@ -33,16 +34,15 @@ from store.sql.rows import (
     canonical,
     encoded,
     endings_of,
+    failures_of,
     hashed,
     insert_evidence,
     insert_once,
     logged,
     open_operations,
     operation_row,
-    parsed,
     result_of,
     steps_of,
-    unknown_steps,
 )
 
 UNDO_PREFIX = "undo/"
@@ -178,17 +178,26 @@ class SqlJournal:
                 raise
             return self._away.result(operation, step)
 
-    def steps(self, operation: str) -> tuple[Step, ...]:
+    def steps(self, operation: str) -> tuple[Begun, ...]:
         self._catch_up(UNDO_PREFIX)
         with reading(self._engine, EvidenceUnavailable) as connection:
-            rows = connection.execute(steps_of(operation)).all()
-        return tuple(
-            Step(operation=operation, step=step, result=None if text is None else parsed(text), first=False)
-            for step, text in rows
-        )
+            return steps_of(connection, operation)
 
-    def undo(self, operation: str, why: str) -> None:
-        facts: JsonObject = {"why": why}
+    def failed(self, operation: str, step: str, code: str, detail: str) -> None:
+        self._catch_up()
+        with writing(self._engine) as connection:
+            facts: JsonObject = {"code": code, "detail": detail}
+            row = operation_row(connection, operation, held=False)
+            entry = self._entry(row, f"{FAILED}{step}", Kind.NOTE, Event.STEP_FAILED, _bounded(facts))
+            insert_evidence(connection, entry)
+
+    def failures(self, operation: str) -> tuple[str, ...]:
+        self._catch_up(UNDO_PREFIX)
+        with reading(self._engine, EvidenceUnavailable) as connection:
+            return failures_of(connection, operation)
+
+    def undo(self, operation: str, why: str, by: JsonObject | None = None) -> None:
+        facts: JsonObject = {"why": why, **(by or {})}
         try:
             self._catch_up(UNDO_PREFIX)
             with writing(self._engine) as connection:
@@ -214,8 +223,10 @@ class SqlJournal:
 
     def _give_up_on_unknown(self, connection: Connection, row: Row) -> None:
         """Nobody will look any more how these steps ended: the evidence says so, and does not stay open."""
-        for step, what in unknown_steps(connection, row["operation"]):
-            insert_evidence(connection, self._entry(row, step, Kind.OUTCOME, what, {"outcome": "unknown"}))
+        for one in steps_of(connection, row["operation"]):
+            if one.ended is None:
+                facts: JsonObject = {"outcome": "unknown"}
+                insert_evidence(connection, self._entry(row, one.step, Kind.OUTCOME, one.what, facts))
 
     def note(self, entry: Entry) -> None:
         if entry.kind is not Kind.NOTE:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from rules.counters import Counted
 from schemas.errors import EvidenceUnavailable, NotAuthorized, PolicyRefused
@@ -56,10 +56,20 @@ class SqlPolicies:
                 )
         return False
 
+    def used_by(self, nonce: str) -> str | None:
+        with reading(self._engine, EvidenceUnavailable) as connection:
+            return _taker(connection, nonce)
+
     def use(self, nonce: str, by: str, counted: Counted | None = None) -> bool:
         with writing(self._engine) as connection:
             if counted is not None and (why := counters.take(connection, counted)):
                 raise NotAuthorized(f"This was refused: its key may have been cloned, for {why}.")
             insert_once(connection, requests, {"nonce": nonce, "used_by": by})
-            used_by = connection.execute(select(requests.c.used_by).where(requests.c.nonce == nonce)).scalar()
-        return used_by == by
+            return _taker(connection, nonce) == by
+
+
+def _taker(connection: Connection, nonce: str) -> str | None:
+    taker: str | None = connection.execute(
+        select(requests.c.used_by).where(requests.c.nonce == nonce)
+    ).scalar()
+    return taker

@@ -9,12 +9,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.canonical import NotCanonicalError, encode
 from schemas.errors import EntryRefused, UnknownSubject
-from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
-from store import Ending, Operation
+from schemas.evidence import MAX_ENTRY_BYTES, Entry, Kind
+from store import Begun, Ending, Operation
 from store.sql.models import evidence, log, operations
 
 CLOSING = "operation/closed"
 """The step under which the end of an operation is noted."""
+
+FAILED = "failed/"
+"""What precedes a step's name where it is noted that an attempt at it has failed."""
 
 JsonObject = dict[str, JsonValue]
 Row = dict[str, Any]
@@ -84,29 +87,38 @@ def endings_of(connection: Connection, kind: str, subject: str, most: int) -> tu
     )
 
 
-def steps_of(operation: str) -> Any:
-    """Name and result of each step that was begun, in that order."""
+def steps_of(connection: Connection, operation: str) -> tuple[Begun, ...]:
+    """Each step that was begun, in that order."""
     intent, outcome = evidence.alias("intent"), evidence.alias("outcome")
     same = (outcome.c.operation == intent.c.operation) & (outcome.c.step == intent.c.step)
-    return (
-        select(intent.c.step, outcome.c.result)
+    query = (
+        select(intent.c.step, intent.c.entry, outcome.c.entry.label("ended"), outcome.c.result)
         .select_from(intent.outerjoin(outcome, same & (outcome.c.kind == Kind.OUTCOME)))
         .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT)
         .order_by(intent.c.id)
     )
+    return tuple(_begun(row) for row in connection.execute(query))
 
 
-def unknown_steps(connection: Connection, operation: str) -> list[tuple[str, Event]]:
-    """Each step that was begun and has no outcome, and what it was to do."""
-    intent, outcome = evidence.alias("intent"), evidence.alias("outcome")
-    same = (outcome.c.operation == intent.c.operation) & (outcome.c.step == intent.c.step)
-    query = (
-        select(intent.c.step, intent.c.entry)
-        .select_from(intent.outerjoin(outcome, same & (outcome.c.kind == Kind.OUTCOME)))
-        .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT, outcome.c.id.is_(None))
-        .order_by(intent.c.id)
+def _begun(row: Any) -> Begun:
+    entry = Entry.model_validate_json(row.entry)
+    return Begun(
+        step=row.step,
+        what=entry.what,
+        result=None if row.result is None else parsed(row.result),
+        at=entry.at,
+        ended=None if row.ended is None else Entry.model_validate_json(row.ended).at,
     )
-    return [(row.step, Entry.model_validate_json(row.entry).what) for row in connection.execute(query)]
+
+
+def failures_of(connection: Connection, operation: str) -> tuple[str, ...]:
+    query = (
+        select(evidence.c.step)
+        .where(evidence.c.operation == operation, evidence.c.kind == Kind.NOTE)
+        .where(evidence.c.step.startswith(FAILED, autoescape=True))
+        .order_by(evidence.c.id)
+    )
+    return tuple(row.step.removeprefix(FAILED) for row in connection.execute(query))
 
 
 def begun(connection: Connection, operation: str, step: str) -> bool:

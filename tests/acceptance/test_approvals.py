@@ -47,14 +47,16 @@ def install_policy(fleet: Fleet) -> None:
     engine.dispose()
 
 
+OLGA = Principal(name="olga", shown=Shown.SIGNING_KEY)
+
+
 async def started(client: Client, case: str) -> Run:
     """By Olga, who signs for it."""
     given, workflow_id = CertificateRenewalInput(certificate=case, force=True), f"certificate-renewal/{case}"
     facing = Facing(
         "test", client.namespace, Act.START, "CertificateRenewal", workflow_id, input_digest(given)
     )
-    olga = Principal(name="olga", shown=Shown.SIGNING_KEY)
-    with presenting(signed_request(SIGNERS["olga"], olga, facing)):
+    with presenting(signed_request(SIGNERS["olga"], OLGA, facing)):
         return await client.start_workflow(
             "CertificateRenewal", given, id=workflow_id, task_queue="certificates"
         )
@@ -84,8 +86,20 @@ async def refused(run: Run, one: Vote) -> str:
     raise AssertionError(f"{run.id} has taken the vote of {one.approver}")
 
 
-async def steer(run: Run, verb: str) -> None:
-    await run.execute_update(verb, Steer(reason="a test"), result_type=Steered)
+async def steer(client: Client, run: Run, act: Act) -> None:
+    """By Olga, who signs for it."""
+    given = Steer(reason="a test")
+    facing = Facing(
+        "test",
+        client.namespace,
+        act,
+        "CertificateRenewal",
+        run.id,
+        input_digest(given),
+        run.result_run_id or "",
+    )
+    with presenting(signed_request(SIGNERS["olga"], OLGA, facing)):
+        await run.execute_update(act.value, given, result_type=Steered)
 
 
 async def killed_at_a_vote(fleet: Fleet, run: Run, one: Vote, doomed: Any) -> "asyncio.Task[Tally]":
@@ -126,7 +140,7 @@ async def test_two_of_three_approve_and_nothing_less_renews(fleets: Callable[...
     assert "nobody approves what they have asked for" in await refused(runs["granted"], olgas)
     assert "another plan" in await refused(runs["anew"], annas)
     await planned_anew(client, runs["anew"], waits["anew"])
-    await changed_after_approval(fleet, runs["changed"], waits["changed"])
+    await changed_after_approval(fleet, client, runs["changed"], waits["changed"])
     assert_told(await ended(runs["late"]), "ApprovalExpired", "0 of 2 had approved")
 
     approved_by_ben(fleet, waits["granted"])
@@ -146,7 +160,7 @@ async def planned_anew(client: Client, run: Run, before: Approval) -> None:
     """Anna approves, somebody aborts, and what is planned then is another operation: nobody has approved that."""
     yes = vote(before.digest, "anna")
     assert (await cast(run, yes)).approved_by == ("anna",)
-    await steer(run, "abort")
+    await steer(client, run, Act.ABORT)
     assert_told(await ended(run), "Aborted")
     again = await started(client, "anew")
     now = await asked(again)
@@ -157,16 +171,16 @@ async def planned_anew(client: Client, run: Run, before: Approval) -> None:
     assert_told(await ended(again), "ApprovalRefused", "ben has rejected it")
 
 
-async def changed_after_approval(fleet: Fleet, run: Run, before: Approval) -> None:
+async def changed_after_approval(fleet: Fleet, client: Client, run: Run, before: Approval) -> None:
     """Enough approve while the run is paused; then somebody who can write to the records changes the plan."""
-    await steer(run, "pause")
+    await steer(client, run, Act.PAUSE)
     for name in ("anna", "ben"):
         tally = await cast(run, vote(before.digest, name))
     assert tally.state is State.GRANTED
     operation = before.request.operation
     evil = "replace(state, 'www.example.com', 'evil.example.com')"
     rows(fleet, f"UPDATE operations SET state = {evil} WHERE operation = '{operation}'")  # noqa: S608 - our own
-    await steer(run, "resume")
+    await steer(client, run, Act.RESUME)
     assert_told(await ended(run), "NotApproved", "not what was approved")
     assert "consumed" not in events(fleet, operation)
 

@@ -53,7 +53,7 @@ class Case:
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     if request.param == "software":
         return _software(tmp_path)
-    return _softhsm(request.getfixturevalue("softhsm"))
+    return _softhsm(request.getfixturevalue("empty_softhsm"))
 
 
 def _software(folder: Path) -> Case:

@@ -41,8 +41,8 @@ from schemas.certificates import (
     UndoPlan,
 )
 from schemas.policies import ApprovalRule, ApproverGroup
-from schemas.principals import Principal, Shown
-from schemas.runs import RunStatus, Steer, Steered
+from schemas.principals import UNKNOWN, Principal, Shown
+from schemas.runs import RunStatus, Steer, Steered, Told, Word
 from tests.replay.handles import Handle, failed
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.certificates.sweep import CertificateSweep
@@ -69,7 +69,7 @@ class Steps:
         steps = (self.make_key, self.obtain_certificate)
         switching = (self.stage, self.switch, self.verify, self.restore, self.begin_undo, self.close_renewal)
         approving = (self.request_approval, self.cast_vote, self.count_approval)
-        return (self.plan_renewal, self.find_due, *steps, *switching, *approving)
+        return (self.plan_renewal, self.find_due, self.hear, *steps, *switching, *approving)
 
     @activity.defn
     def plan_renewal(self, given: CertificateRenewalInput) -> RenewalPlan:
@@ -92,6 +92,10 @@ class Steps:
             needs_approval=self.approval,
             why="a rehearsal",
         )
+
+    @activity.defn
+    def hear(self, told: Told) -> Word:
+        return Word(told=told, request=None, requester=UNKNOWN)
 
     @activity.defn
     def request_approval(self, ask: ApprovalAsk) -> Approval:
@@ -148,6 +152,8 @@ class Steps:
 
     @activity.defn
     def begin_undo(self, undo: Undo) -> UndoPlan:  # noqa: ARG002 - the step's signature
+        if "begin_undo" in self.refused:
+            raise self.refused["begin_undo"]
         return UndoPlan(targets=TARGETS)
 
     @activity.defn
@@ -204,6 +210,15 @@ async def grace_ended(client: Client, queue: str) -> Handle:
 
 async def undone(client: Client, queue: str) -> Handle:
     return await failed(await _start(client, queue))
+
+
+async def aborted(client: Client, queue: str) -> Handle:
+    """In its grace."""
+    handle = await _start(client, queue)
+    while (await handle.query("status", result_type=RunStatus)).phase != "grace":  # noqa: ASYNC110 - a server's answer
+        await asyncio.sleep(0.05)
+    await handle.execute_update("abort", Steer(reason="a complaint"), result_type=Steered)
+    return await failed(handle)
 
 
 async def swept(client: Client, queue: str) -> Handle:

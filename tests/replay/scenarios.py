@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from schemas.errors import OrderLost, VerificationFailed
+from schemas.errors import NotAuthorized, OrderLost, VerificationFailed
 from tests.replay import certificates, platform
 from tests.replay.certificates import Steps
 from tests.replay.handles import Handle, failed
@@ -131,6 +131,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         "undone",
         "the last wave does not verify, and all is put back",
         Steps(refused={"verify/web-3": VerificationFailed("web-3 shows the old one.")}),
+        certificates.undone,
+    ),
+    _certificate(
+        "aborted",
+        "somebody aborts it in its grace, and all is put back",
+        Steps(grace_s=3600),
+        certificates.aborted,
+    ),
+    _certificate(
+        "not-put-back",
+        "nobody may put it back, so it goes forward three times",
+        Steps(
+            refused={
+                "verify/web-3": VerificationFailed("Somebody says so."),
+                "begin_undo": NotAuthorized("Nothing is put back."),
+            }
+        ),
         certificates.undone,
     ),
     _certificate(

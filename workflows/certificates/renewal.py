@@ -9,7 +9,7 @@ terminated leaves its operation open, and the next run goes on with it in the sa
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from temporalio import workflow
@@ -18,6 +18,7 @@ from temporalio.exceptions import (
     FailureError,
     is_cancelled_exception,
 )
+from temporalio.workflow import HandlerUnfinishedPolicy
 
 from activities.certificates.issuing import IssuingActivities as Issuing
 from activities.certificates.planning import PlanningActivities as Planning
@@ -33,7 +34,8 @@ from schemas.certificates import (
     StepInput,
     Undo,
 )
-from schemas.errors import Aborted, OrderLost, RedoubtError, UndoIncomplete
+from schemas.errors import Aborted, NotAuthorized, OrderLost, RedoubtError, UndoIncomplete
+from schemas.principals import Act
 from schemas.runs import Steer, Steered
 from workflows.approving import Approvable
 from workflows.doing import QUICK, all_of, done, to_its_end
@@ -52,6 +54,8 @@ AT_THE_CA = timedelta(minutes=5)
 """One attempt at a step that talks to a CA; it beats while it polls."""
 ORDERS_WITH_ONE_ISSUER = 3
 """How often a CA may lose an order before the next issuer is asked."""
+ROUNDS = 3
+"""How often it goes forward when it may not go back. Then it ends, and the next run goes on with its operation."""
 UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
 """Seconds between attempts at putting a target back; the last one repeats."""
 
@@ -68,8 +72,10 @@ class CertificateRenewal(Approvable):
     grace_ended: str = ""
     """Why the grace is ended early, if it is."""
 
-    @workflow.update(name="end-grace")
+    @workflow.update(name="end-grace", unfinished_policy=HandlerUnfinishedPolicy.ABANDON)
     async def end_grace(self, steer: Steer) -> Steered:
+        await self._heard(Act.END_GRACE, steer)
+        self._may_end_grace(steer)
         self.grace_ended = steer.reason
         return self._now()
 
@@ -83,6 +89,7 @@ class CertificateRenewal(Approvable):
         self.story.begin()
         self.issued: dict[str, IssuedCertificate] = {}
         """By group, as they come."""
+        self.grace_ends: datetime | None = None
         self.retired: tuple[str, ...] = ()
         self.passed_over: tuple[str, ...] = ()
         """Issuers that could not issue, in words."""
@@ -104,15 +111,10 @@ class CertificateRenewal(Approvable):
         for name in plan.targets:
             self.story.row(name, state="waiting", had=_short(plan.previous.get(name)))
         if plan.undoing:
-            await to_its_end(self._undo(plan, "an earlier run has left it to be put back"))
+            await to_its_end(self._put_back(plan, "an earlier run has left it to be put back"))
             raise Aborted("What an earlier run had left was put back.")
         self.steered = not plan.settled
-        try:
-            await self._forward(plan)
-        except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
-            if not plan.settled:
-                await to_its_end(self._undo(plan, detail_of(failure)))
-            raise
+        await self._forward_or_back(plan)
         # Every target is verified: from here on nothing is put back any more, whatever fails.
         self.steered = False
         if self.grace_ended and not plan.settled:
@@ -123,6 +125,21 @@ class CertificateRenewal(Approvable):
             await self._retire(plan)
         await self._close(plan, "renewed", self.grace_ended)
         return self._renewed(plan)
+
+    async def _forward_or_back(self, plan: RenewalPlan) -> None:
+        """Return when every target is verified; raise when everything was put back, or nothing can be done here.
+
+        What its records don't show (`rules.undoing`) is no reason to go back: who has completed one of its steps for
+        it, or has cancelled it and may not, has only made it go forward once more.
+        """
+        for turn in range(1, ROUNDS + 1):
+            try:
+                return await self._forward(plan)
+            except (FailureError, RedoubtError, asyncio.CancelledError) as failure:
+                back = not plan.settled and await to_its_end(self._put_back(plan, detail_of(failure)))
+                if plan.settled or back or turn == ROUNDS:
+                    raise
+        raise AssertionError("the last round returns or raises")
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
         self.story.enter("not due")
@@ -203,9 +220,9 @@ class CertificateRenewal(Approvable):
             self.story.enter(
                 "grace", waits_for=f"{plan.grace_s:.0f} s to pass", who_can_act="operator: abort, end-grace"
             )
-            await self.rest(
-                plan.grace_s, "the previous certificate is kept", enough=lambda: bool(self.grace_ended)
-            )
+            self.grace_ends = self.grace_ends or workflow.now() + timedelta(seconds=plan.grace_s)
+            left = max((self.grace_ends - workflow.now()).total_seconds(), 0)
+            await self.rest(left, "the previous certificate is kept", enough=lambda: bool(self.grace_ended))
 
     async def _retire(self, plan: RenewalPlan) -> None:
         """What was replaced goes; where it can't now, the renewal is good all the same, and says what stays."""
@@ -249,22 +266,32 @@ class CertificateRenewal(Approvable):
 
     # --- back -----------------------------------------------------------------------------------------
 
-    async def _undo(self, plan: RenewalPlan, why: str) -> None:
-        """Put back every target whose switch was begun; a target that resists is tried until patience ends."""
+    async def _put_back(self, plan: RenewalPlan, why: str) -> bool:
+        """Put back every target whose switch was begun; False if its records show no reason to, and nobody's word.
+
+        A target that resists is tried until patience ends.
+        """
         self.steered = False
-        self.story.paused = False
-        self.story.severe("critical")
         self.story.enter("putting back", waits_for="every target that was switched")
         self.story.result = f"Why: {plain(why)}"
-        undo = Undo(operation=plan.operation, certificate=plan.certificate, why=why)
-        self.story.steps = self.story.done + 2
-        todo = await self._do(
-            Switching.begin_undo, undo, f"undo: {why}"[:200], plan.undo_patience_s, AT_THE_RECORDS
-        )
-        self.story.steps += len(todo.targets)
+        undo = Undo(operation=plan.operation, certificate=plan.certificate, why=why, word=self.word)
+        try:
+            todo = await self._do(
+                Switching.begin_undo, undo, f"undo: {why}"[:200], plan.undo_patience_s, AT_THE_RECORDS
+            )
+        except ActivityError as refused:
+            if code_of(refused) != NotAuthorized.code:
+                raise
+            self.steered = self.deaf = True
+            self.story.result = f"Not put back: {plain(detail_of(refused))}"
+            return False
+        self.story.paused = False
+        self.story.severe("critical")
+        self.story.steps = self.story.done + 1 + len(todo.targets)
         await all_of(self._restore(plan, name) for name in todo.targets)
         await self._close(plan, "undone", why)
         self.story.enter("undone")
+        return True
 
     async def _close(self, plan: RenewalPlan, outcome: Literal["renewed", "undone"], why: str) -> None:
         closing = plan.closing(outcome, why)

@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.steering import SteeringActivities
 from cli import failures
 from cli.main import run
 from clients.settings import load
@@ -165,13 +166,15 @@ def _working(house: House) -> Iterator[None]:
     """A worker in a thread, with our plugin, until the test ends."""
     loop, started, ended = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 
+    heard = SteeringActivities(Wiring(load(house.settings)).authority().steering()).hear
+
     async def work() -> None:
         with ThreadPoolExecutor(4) as threads:
             async with Worker(
                 await house.client(),
                 task_queue="certificates",
                 workflows=[OpenRun, CertificateSweep],
-                activities=[NothingDue().find_due, LeftAlone().ask_for_ever],
+                activities=[NothingDue().find_due, LeftAlone().ask_for_ever, heard],
                 activity_executor=threads,
             ):
                 started.set()

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import Engine
 from temporalio.testing import ActivityEnvironment
 
 from activities.certificates.retiring import RetiringActivities
+from activities.looking import Looks
 from clients.targets import Bundle, Fence
 from clients.x509 import X509Reader
 from schemas.certificates import Close, Retired
@@ -68,9 +71,13 @@ def destroyed(place: Place, operation: str) -> tuple[str, ...]:
         gate=nothing,
         approvals=nothing,
         room=nothing,
+        seals=None,
+        looks=Looks(),
     )
     close = Close(operation=operation, certificate="www", outcome="renewed")
-    told: Retired = ActivityEnvironment().run(RetiringActivities(around).destroy_keys, close)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=datetime.now(UTC))
+    told: Retired = environment.run(RetiringActivities(around).destroy_keys, close)
     return told.words
 
 

@@ -24,6 +24,8 @@ from schemas.certificates import (
     UndoPlan,
 )
 from schemas.errors import CaUnavailable, RedoubtError
+from schemas.principals import UNKNOWN
+from schemas.runs import Told, Word
 from schemas.settings.dependencies import BreakerSettings
 
 TARGETS = ("web-1", "web-2", "web-3")
@@ -58,6 +60,12 @@ def plan(**changes: Any) -> RenewalPlan:
     return base.model_copy(update=changes)
 
 
+@activity.defn
+async def hear(told: Told) -> Word:
+    """As in an installation without a policy."""
+    return Word(told=told, request=None, requester=UNKNOWN)
+
+
 @dataclass
 class StandIns:
     """`fails` maps `step/subject` to the errors of its first calls, in turn; subject is a target or an issuer."""
@@ -65,13 +73,15 @@ class StandIns:
     planned: RenewalPlan
     fails: Mapping[str, Iterator[RedoubtError]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    word: Word | None = None
+    """The abort that came with an undo."""
     holds: str = ""
     """The step that begins, and then ends only once the test says `go`."""
     holding: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
-        return [getattr(self, name) for name in _NAMES]
+        return [*(getattr(self, name) for name in _NAMES), hear]
 
     @property
     def counted(self) -> Counter[str]:
@@ -120,7 +130,8 @@ class StandIns:
 
     @activity.defn
     async def begin_undo(self, undo: Undo) -> UndoPlan:
-        self.asked.append(f"undo/{undo.operation}")
+        self._act(f"undo/{undo.operation}")
+        self.word = undo.word
         begun = [name for name in TARGETS if f"switch/{name}" in self.asked]
         return UndoPlan(targets=tuple(begun))
 

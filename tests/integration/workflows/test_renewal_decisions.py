@@ -26,15 +26,17 @@ from schemas.certificates import CertificateRenewalInput, CertificateRenewalResu
 from schemas.errors import (
     CaUnavailable,
     DependencyOpen,
+    NotAuthorized,
     OrderLost,
     ReloadFailed,
     TargetUnreachable,
     VerificationFailed,
 )
+from schemas.principals import Act
 from schemas.runs import SEARCH_ATTRIBUTES, RunStatus, Steer, Steered
 from tests.integration.workflows.stand_ins import TARGETS, BehindBreaker, StandIns, plan
 from tests.replay.ring import TestOnlyRing
-from workflows.certificates.renewal import CertificateRenewal
+from workflows.certificates.renewal import ROUNDS, CertificateRenewal
 from workflows.failures import code_of, words_of
 
 QUEUE = "decisions"
@@ -228,7 +230,7 @@ async def test_an_abort_in_the_grace_puts_everything_back(server: WorkflowEnviro
         handle = await _start(server)
         status = await _phase(handle, "grace")
         assert {row["state"] for row in status.table} == {"verified"}
-        await handle.execute_update(CertificateRenewal.abort, Steer(reason="a complaint"))
+        await handle.execute_update("abort", Steer(reason="a complaint"), result_type=Steered)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
     assert code_of(failed.value) == "Aborted"
@@ -317,3 +319,53 @@ async def test_cancelling_again_does_not_stop_the_undo(server: WorkflowEnvironme
             await handle.result()
     assert acts.counted["restore/web-1"] == 4
     assert acts.asked[-1] == "close/undone"
+
+
+async def test_what_its_records_do_not_show_is_no_reason_to_go_back_but_to_go_forward_again(
+    server: WorkflowEnvironment,
+) -> None:
+    """As if somebody had completed the step for it: its own activity knows of no failure."""
+    fails = {"verify/web-2": iter([VerificationFailed("forged")]), "undo/op-1": iter([NotAuthorized("no")])}
+    acts = StandIns(plan(target_patience_s=0), fails=fails)
+    assert (await _renew(server, acts)).outcome == "renewed"
+    assert acts.counted["undo/op-1"] == 1
+    assert not [step for step in acts.asked if step.startswith("restore/")]
+
+
+async def test_a_run_that_may_not_go_back_ends_with_its_operation_left_open(
+    server: WorkflowEnvironment,
+) -> None:
+    fails = {
+        "verify/web-2": repeat(VerificationFailed("forged")),
+        "undo/op-1": repeat(NotAuthorized("no")),
+    }
+    acts = StandIns(plan(target_patience_s=0), fails=fails)
+    assert code_of(await _fails(server, acts)) == "VerificationFailed"
+    assert acts.counted["undo/op-1"] == ROUNDS
+    assert not [step for step in acts.asked if step.startswith(("restore/", "close/"))]
+
+
+async def test_a_cancel_by_who_may_not_abort_is_not_followed(server: WorkflowEnvironment) -> None:
+    acts = StandIns(plan(grace_s=GRACE_S), fails={"undo/op-1": iter([NotAuthorized("no")])})
+    async with _worker(server, acts):
+        handle = await _start(server)
+        await _phase(handle, "grace")
+        began = await server.get_current_time()
+        await handle.cancel()
+        assert (await handle.result()).outcome == "renewed"
+        closed = (await handle.describe()).close_time  # the server's own time may have gone on since
+    assert closed is not None
+    assert (closed - began).total_seconds() < GRACE_S + 600
+    assert acts.counted["undo/op-1"] == 1
+
+
+async def test_an_abort_goes_with_the_undo_that_it_causes(server: WorkflowEnvironment) -> None:
+    acts = StandIns(plan(grace_s=GRACE_S))
+    async with _worker(server, acts):
+        handle = await _start(server)
+        await _phase(handle, "grace")
+        await handle.execute_update("abort", Steer(reason="a complaint"), result_type=Steered)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert acts.word is not None
+    assert (acts.word.told.act, acts.word.told.steer.reason) == (Act.ABORT, "a complaint")

@@ -145,6 +145,7 @@ def test_a_certificate_that_was_taken_out_is_put_back_by_who_takes_its_operation
 def test_a_run_goes_no_further_on_what_was_taken_out_and_can_go_back(house: House) -> None:
     before = house.shown()
     plan = house.half_switched()
+    _run(SwitchingActivities(house.around()).verify, house.step(plan, "web-1"))
     del house.certificates["www"]
     switching = SwitchingActivities(house.around())
     _run(switching.switch, house.step(plan, "web-1"))  # its outcome is recorded: nothing is done anew

@@ -17,7 +17,7 @@ from schemas.settings.certificates import RenewalPolicy
 from store import Operation, Step
 from tests.integration.workflows.stand_ins import NEW, TARGETS, plan
 
-RENEWAL, REVOCATION = "op-1", "op-9"
+RENEWAL, REVOCATION, RUN = "op-1", "op-9", "its-run"
 
 
 class Runs:
@@ -27,14 +27,15 @@ class Runs:
         self.told: list[tuple[str, str, str]] = []
         self.looks = 0
 
-    def tell(self, workflow_id: str, update: str, given: Any, _request: object, _once: str) -> bool:
+    def tell(self, run: str, workflow_id: str, update: str, given: Any, _request: object, _once: str) -> bool:
+        assert run == RUN
         self.told.append((workflow_id, update, given.reason))
         return True
 
-    def is_open(self, workflow_id: str) -> bool:
+    def open_run(self, workflow_id: str) -> str | None:
         assert workflow_id == "certificate-renewal/www"
         self.looks += 1
-        return self.looks == 1
+        return RUN if self.looks <= 2 else None
 
 
 def opened(operation: str, kind: str, *, closed: str | None = None, subject: str = "www") -> Operation:
@@ -96,7 +97,7 @@ def around(
 def ended(asked: EndGrace, **given: Any) -> tuple[Runs, list[Any]]:
     runs, notes = Runs(), list[Any]()
     ActivityEnvironment().run(GraceActivities(around(runs, notes, **given)).end_grace, asked)
-    assert runs.looks == 2, "it returns once the renewal has ended"
+    assert runs.looks == 3, "it returns once the renewal has ended"
     return runs, notes
 
 

@@ -30,7 +30,12 @@ def rule(
 
 
 def request(
-    asks: ApprovalRule, *, requester: Principal = OLGA, operation: str = "op-1", to: str = "www.example.com"
+    asks: ApprovalRule,
+    *,
+    requester: Principal = OLGA,
+    on_behalf_of: Principal | None = None,
+    operation: str = "op-1",
+    to: str = "www.example.com",
 ) -> ApprovalRequest:
     return ApprovalRequest(
         installation="test",
@@ -41,6 +46,7 @@ def request(
         subject="www",
         plan={"names": [to]},
         requester=requester,
+        on_behalf_of=on_behalf_of,
         policy_version=3,
         rule=asks,
         asked_at=AT,

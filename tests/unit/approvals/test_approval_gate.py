@@ -19,7 +19,7 @@ from clients.policies.files import policy_of
 from clients.signers.verifying import SignatureVerifier
 from rules.approvals import digest
 from schemas.approvals import Approval, ApprovalAsk, Ballot, State, Tally, Verdict, Vote
-from schemas.errors import NotApproved, NotAuthorized, VoteRefused
+from schemas.errors import ClockWrong, NotApproved, NotAuthorized, VoteRefused
 from schemas.evidence import Event
 from schemas.policies import ApprovalRule, Authorization
 from schemas.principals import Principal, Shown
@@ -47,7 +47,9 @@ class House:
     approvals: SqlApprovals
     change_policy: Callable[[ApprovalRule], None]
 
-    def open(self, subject: str = "www", requester: Principal | None = OLGA) -> str:
+    def open(
+        self, subject: str = "www", requester: Principal | None = OLGA, for_whom: Principal | None = None
+    ) -> str:
         operation = self.journal.open(
             kind=KIND,
             subject=subject,
@@ -63,6 +65,7 @@ class House:
                 given={"certificate": subject},
                 request=None,
                 requester=requester,
+                on_behalf_of=for_whom,
                 policy_version=1,
                 policy_sha256="0" * 64,
                 at=datetime.now(UTC),
@@ -94,9 +97,19 @@ class House:
         return facts
 
 
-def as_activity(what: Callable[[], Any], namespace: str = "default") -> Any:
+def as_activity(
+    what: Callable[[], Any], namespace: str = "default", server_is: timedelta = timedelta()
+) -> Any:
+    """`server_is`: by how much Temporal's clock is ahead of this worker's."""
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, namespace=namespace, workflow_id=ID, workflow_run_id="1")
+    environment.info = replace(
+        environment.info,
+        namespace=namespace,
+        workflow_id=ID,
+        workflow_run_id="1",
+        started_time=datetime.now(UTC) + server_is,
+        start_to_close_timeout=timedelta(minutes=5),
+    )
     return environment.run(what)
 
 
@@ -336,3 +349,55 @@ def test_a_policy_that_does_not_verify_begins_nothing(house: Callable[..., House
     here.gate._policies._verified = ((), ())
     with pytest.raises(NotAuthorized, match="does not verify"):
         here.begin(operation)
+
+
+def test_who_has_started_a_revocation_does_not_approve_the_renewal_that_it_starts(
+    house: Callable[..., House],
+) -> None:
+    here = house(rule(("anna", "ben", "olga")))
+    service = Principal(name="service:certificates", shown=Shown.SERVICE)
+    operation = here.open(requester=service, for_whom=OLGA)
+    asked = here.approve(operation, "anna")
+    with pytest.raises(VoteRefused, match="asked for it"):
+        here.cast(operation, vote(asked.digest, "olga"))
+    here.approvals.cast(asked.request, vote(asked.digest, "ben"), datetime.now(UTC))
+    assert here.begin(operation)["approved_by"] == ["anna", "ben"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(days=1)], ids=["ahead", "behind"])
+def test_a_worker_whose_clock_is_a_day_off_decides_nothing(
+    house: Callable[..., House], ahead: timedelta
+) -> None:
+    """It neither takes an approval that has expired for good nor one that is good for expired."""
+    here = house()
+    operation = here.open()
+    asked = here.approve(operation, "anna")
+    for what in (
+        lambda: here.activities.request_approval(ApprovalAsk(operation=operation)),
+        lambda: here.activities.cast_vote(Ballot(operation=operation, vote=vote(asked.digest, "ben"))),
+        lambda: here.activities.count_approval(ApprovalAsk(operation=operation)),
+        lambda: here.gate.confirm(operation, "key/shared"),
+    ):
+        with pytest.raises(ClockWrong):
+            as_activity(what, server_is=ahead)
+    here.cast(operation, vote(asked.digest, "ben"))
+    assert here.begin(operation)["approved_by"] == ["anna", "ben"]
+
+
+def test_an_approval_that_was_refused_or_has_expired_is_denied_until_it_was_used(
+    house: Callable[..., House],
+) -> None:
+    here = house()
+    refused, granted = here.open(), here.open("api")
+
+    def denied(operation: str) -> str:
+        said: str = as_activity(lambda: here.gate.denied(operation))
+        return said
+
+    assert denied(refused) == ""
+    asked = here.approve(refused, "anna")
+    assert denied(refused) == ""
+    here.cast(refused, vote(asked.digest, "ben", Verdict.REJECT))
+    assert denied(refused) == "its approval is refused"
+    here.approve(granted, "anna", "ben")
+    assert denied(granted) == ""

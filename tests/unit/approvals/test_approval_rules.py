@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rules.approvals import digest, refusal, rule_for, statement, tally
 from schemas.approvals import ApprovalRequest, Cast, State, Verdict, Vote
 from schemas.policies import ApprovalRule, Policy, PrincipalEntry
-from tests.unit.approvals.making import AT, casts, request, rule, unknown, vote
+from schemas.principals import UNKNOWN, Principal, Shown
+from tests.unit.approvals.making import AT, OLGA, casts, request, rule, unknown, vote
 
 NAMED = ("anna", "ben", "cleo", "dan")
 ANYONE = (*NAMED, "olga", "sam", "tom", "zoe")
@@ -29,7 +30,12 @@ rules = st.builds(
     st.dictionaries(st.sampled_from(NAMED), st.sampled_from(ANYONE), max_size=3),
     st.booleans(),
 )
-requests = st.builds(lambda asks, known: request(asks) if known else unknown(asks), rules, st.booleans())
+SERVICE = Principal(name="service:certificates", shown=Shown.SERVICE)
+requests = st.builds(
+    lambda asks, asked: request(asks, requester=asked[0], on_behalf_of=asked[1]),
+    rules,
+    st.sampled_from([(OLGA, None), (UNKNOWN, None), (SERVICE, None), (SERVICE, OLGA), (SERVICE, UNKNOWN)]),
+)
 said = st.lists(
     st.tuples(
         st.sampled_from(ANYONE), st.sampled_from((*[Verdict.APPROVE] * 4, REJECT)), st.sampled_from("12")
@@ -102,8 +108,8 @@ def test_a_decision_is_never_withdrawn(
 def test_strangers_and_the_requester_never_make_up_for_an_approver(
     about: ApprovalRequest, words: list[tuple[str, Verdict, str]]
 ) -> None:
-    deputies = {two for one, two in about.rule.deputies.items() if one != about.requester.name}
-    counting = ({*NAMED} | deputies) - {about.requester.name}
+    askers = {one.name for one in (about.requester, about.on_behalf_of) if one is not None}
+    counting = ({*NAMED} | {two for one, two in about.rule.deputies.items() if one not in askers}) - askers
     alone = [word for word in words if word[0] in counting]
     told, without = (
         tally(about, came(about, words), LATE),
@@ -111,8 +117,8 @@ def test_strangers_and_the_requester_never_make_up_for_an_approver(
     )
     assert (told.state, told.approved_by) == (without.state, without.approved_by)
     if told.state is State.GRANTED:
-        assert len(told.approved_by) >= about.rule.needed
-        assert about.requester.name not in told.approved_by
+        assert len(told.approved_by) >= about.rule.needed + ("unknown" in askers)
+        assert not askers & set(told.approved_by)
 
 
 def _same_times(
@@ -159,6 +165,15 @@ def test_the_requester_counts_neither_as_approver_nor_as_deputy() -> None:
     assert state_of(deputy, vote(deputy, "anna"), vote(deputy, "olga")) is State.WAITING
     standing_in = request(rule(("anna", "ben", "olga"), deputies={"olga": "dan"}))
     assert state_of(standing_in, vote(standing_in, "anna"), vote(standing_in, "dan")) is State.WAITING
+
+
+def test_for_whom_a_service_has_asked_counts_no_more_than_if_they_had_asked_themselves() -> None:
+    about = request(rule(("anna", "ben", "olga")), requester=SERVICE, on_behalf_of=OLGA)
+    assert state_of(about, vote(about, "anna"), vote(about, "olga")) is State.WAITING
+    assert "asked for it" in refusal(about, tally(about, (), AT), vote(about, "olga"), AT)
+    assert state_of(about, vote(about, "anna"), vote(about, "ben")) is State.GRANTED
+    strange = request(rule(("anna", "ben", "olga")), requester=SERVICE, on_behalf_of=UNKNOWN)
+    assert tally(strange, (), AT).needed == 3
 
 
 def test_a_deputy_counts_in_the_place_of_the_approver_and_together_they_count_once() -> None:

@@ -149,6 +149,7 @@ def test_a_missing_key_is_told_before_a_replay() -> None:
 
 def test_what_comes_from_outside_can_not_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert clean("a\x1b[2Jb\x9bc\td") == "a\ufffd[2Jb\ufffdc\td"
+    assert clean("for \u202eanna\u2069\u2028") == "for \ufffdanna\ufffd\ufffd"
     table([{"x": "\x1b]0;owned\x07", "y": "[red]no markup[/red]"}], ("x", "y"), Format.TEXT)
     record({"x": "\x1b[31m"}, Format.TEXT)
     out = capsys.readouterr().out

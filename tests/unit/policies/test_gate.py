@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ from sqlalchemy import Engine, text
 from temporalio.testing import ActivityEnvironment
 
 from activities.authorizing import STEP, Gate
+from activities.judging import Judge
 from activities.policies import Policies
+from clients.identities.requesting import signed_request
 from clients.identities.signing_keys import verify
 from clients.policies.files import policy_of
 from clients.signers import Signer
@@ -27,7 +30,7 @@ from store.sql.journal import SqlJournal
 from store.sql.migrations import migrate
 from store.sql.policies import SqlPolicies
 from tests.servers.fido2_key import SoftwareKey
-from tests.unit.policies.people import ANNA, fido2_signer, policy, request
+from tests.unit.policies.people import ANNA, API, fido2_signer, policy, request
 from tests.unit.policies.test_chain import digest, put, written
 
 KIND = "CertificateRenewal"
@@ -42,6 +45,8 @@ class House(NamedTuple):
     journal: SqlJournal
     engine: Engine
     sent: dict[str, bytes | None]
+    clock: dict[str, datetime]
+    """Of Temporal's server: when this activity was `scheduled`, and when its run was `taken up`; now, if not told."""
 
     def admit(self, presented: bytes | None, given: CertificateRenewalInput = WWW, run: str = "1") -> Any:
         return self.does(lambda: self.gate.admit(KIND, given), presented, run=run)
@@ -57,7 +62,14 @@ class House(NamedTuple):
         """As an activity of this run, with this header."""
         self.sent["now"] = presented
         environment = ActivityEnvironment()
-        environment.info = replace(environment.info, workflow_id=workflow_id, workflow_run_id=run)
+        environment.info = replace(
+            environment.info,
+            workflow_type=KIND,
+            workflow_id=workflow_id,
+            workflow_run_id=run,
+            scheduled_time=self.clock.get("scheduled", datetime.now(UTC)),
+            started_time=datetime.now(UTC),
+        )
         return environment.run(what)
 
     def opened(self, subject: str = "www", workflow_id: str = ID) -> str:
@@ -92,17 +104,17 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
             root = digest(written(some))
             put(records, 1, written(some))
         policies = Policies(records, root, "test", policy_of, verify)
-        gate = Gate(policies, records, journal, "test", verify, lambda: sent.get("now"))
-        return House(gate, journal, engine, sent)
+        clock: dict[str, datetime] = {}
+        judge = Judge(policies, records, journal, "test", verify, lambda: sent.get("now"))
+        gate = Gate(judge, lambda: clock["taken up"])
+        return House(gate, journal, engine, sent, clock)
 
     yield built
     engine.dispose()
 
 
 def signed(given: CertificateRenewalInput = WWW, signer: Signer = ANNA, **changes: Any) -> SignedRequest:
-    facing = Facing("test", "default", Act.START, KIND, f"certificate-renewal/{given.certificate}", "")
-    facing = facing._replace(input_sha256=input_digest(given))
-    return request(signer, facing=facing).model_copy(update=changes)
+    return request(signer, facing=facing_of(given)).model_copy(update=changes)
 
 
 def header(one: SignedRequest) -> bytes:
@@ -223,6 +235,7 @@ def test_a_request_after_its_expiry_is_refused(house: Callable[..., House]) -> N
     held = house(policy(ANNA_MAY))
     now = datetime.now(UTC)
     old = signed(issued_at=now - timedelta(hours=2), expires=now - timedelta(hours=1))
+    held.clock["taken up"] = now
     with pytest.raises(NotAuthorized, match="expired"):
         held.admit(header(old))
 
@@ -265,3 +278,138 @@ def test_the_first_authority_stays_with_an_operation(house: Callable[..., House]
     kept = held.journal.result(operation, STEP)
     assert kept is not None
     assert Authorization.model_validate(kept).requester.name == "anna"
+
+
+# --- late, reset, and on behalf of somebody ---------------------------------------------------------
+
+
+def test_a_start_that_waited_for_a_worker_was_good_when_temporal_took_it_up(
+    house: Callable[..., House],
+) -> None:
+    held = house(policy(ANNA_MAY))
+    one = signed()
+    held.clock["scheduled"] = one.issued_at + timedelta(hours=3)
+    held.clock["taken up"] = one.expires
+    with pytest.raises(NotAuthorized, match="expired"):
+        held.admit(header(one))
+    held.clock["taken up"] = one.expires - timedelta(seconds=1)
+    assert held.admit(header(one)).at == held.clock["taken up"]
+
+
+def test_a_start_waits_for_a_day_at_most(house: Callable[..., House]) -> None:
+    held = house(policy(ANNA_MAY))
+    one = signed()
+    held.clock["taken up"] = one.issued_at
+    held.clock["scheduled"] = one.issued_at + timedelta(days=1)
+    with pytest.raises(NotAuthorized, match="expired"):
+        held.admit(header(one))
+
+
+def test_a_first_step_that_is_tried_for_long_is_judged_by_when_it_was_scheduled(
+    house: Callable[..., House],
+) -> None:
+    """However late an attempt is, and whatever this worker's clock says."""
+    held = house(policy(ANNA_MAY))
+    now = datetime.now(UTC)
+    one = signed()
+    held.clock["scheduled"] = one.issued_at
+    assert held.admit(header(one)).at == one.issued_at
+    future = request(facing=facing_of(WWW)).model_copy(update={"issued_at": now + timedelta(days=1)})
+    with pytest.raises(NotAuthorized):
+        held.admit(header(future), run="2")
+
+
+def test_a_reset_run_goes_on_by_the_request_that_its_operation_has(house: Callable[..., House]) -> None:
+    held = house(policy(ANNA_MAY))
+    one = signed()
+    authority = held.admit(header(one))
+    operation = held.opened()
+    held.gate.record(operation, authority)
+    held.clock["scheduled"] = one.issued_at + timedelta(days=30)
+    again = held.does(lambda: held.gate.admit(KIND, WWW, operation), header(one), run="2")
+    assert again == authority
+    held.clock["taken up"] = held.clock["scheduled"]
+    for left in (None, held.opened("db", "certificate-renewal/db")):
+        taking_up = partial(held.gate.admit, KIND, WWW, left)
+        with pytest.raises(NotAuthorized, match="expired"):
+            held.does(taking_up, header(one), run="2")
+
+
+def facing_of(given: CertificateRenewalInput) -> Facing:
+    return Facing(
+        "test", "default", Act.START, KIND, f"certificate-renewal/{given.certificate}", input_digest(given)
+    )
+
+
+def by_service(on_behalf_of: str) -> bytes:
+    service = Principal(name="service:api", shown=Shown.SERVICE, hardware=True)
+    return header(signed_request(API, service, facing_of(WWW), on_behalf_of=on_behalf_of))
+
+
+SERVICE_MAY = Grant(role=Role.OPERATOR, principals=("service:api",), capability="certificates")
+
+
+def asking(held: House, presented: bytes | None) -> str:
+    """An operation of its own, as a revocation's, started with this header."""
+    given = CertificateRenewalInput(certificate="db")
+    authority = held.does(
+        lambda: held.gate.admit(KIND, given), presented, workflow_id="certificate-renewal/db", run="7"
+    )
+    operation = held.opened("db", "certificate-renewal/db")
+    held.gate.record(operation, authority)
+    return operation
+
+
+@pytest.mark.parametrize("by", ["anna", "unknown"])
+def test_what_a_service_starts_is_on_behalf_of_who_has_started_its_operation(
+    house: Callable[..., House], by: str
+) -> None:
+    everywhere = Grant(role=Role.OPERATOR, principals=("anna", "unknown"), capability="certificates")
+    held = house(policy(everywhere, SERVICE_MAY))
+    db = CertificateRenewalInput(certificate="db")
+    parent = asking(held, None if by == "unknown" else header(signed(db)))
+    authority = held.admit(by_service(parent))
+    assert (authority.requester.name, authority.on_behalf_of.name) == ("service:api", by)
+    operation = held.opened()
+    held.gate.record(operation, authority)
+    facts = held.does(lambda: held.gate.confirm(operation, "key/shared"))["authorized"]
+    assert (facts["requester"], facts["on_behalf_of"]) == ("service:api", by)
+    grandchild = signed_request(
+        API,
+        Principal(name="service:api", shown=Shown.SERVICE, hardware=True),
+        facing_of(WWW),
+        on_behalf_of=operation,
+    )
+    again = held.does(lambda: held.gate.admit(KIND, WWW), header(grandchild), run="3")
+    assert again.on_behalf_of.name == by
+
+
+def test_nobody_is_left_out_of_the_record_of_on_whose_behalf_it_is(house: Callable[..., House]) -> None:
+    held = house(policy(Grant(role=Role.OPERATOR, principals=("anna",)), SERVICE_MAY))
+    authority = held.admit(
+        by_service(asking(held, header(signed(CertificateRenewalInput(certificate="db")))))
+    )
+    operation = held.opened()
+    held.gate.record(operation, authority.model_copy(update={"on_behalf_of": None}))
+    with pytest.raises(NotAuthorized, match="somebody else"):
+        held.does(lambda: held.gate.confirm(operation, "key/shared"))
+
+
+def test_on_behalf_of_an_operation_that_nobody_known_has_started_is_of_unknown(
+    house: Callable[..., House],
+) -> None:
+    held = house(policy(SERVICE_MAY))
+    assert held.admit(by_service(held.opened("db", "certificate-renewal/db"))).on_behalf_of.name == "unknown"
+    assert held.admit(by_service(""), run="2").on_behalf_of is None
+
+
+def test_a_person_asks_on_behalf_of_nobody(house: Callable[..., House]) -> None:
+    held = house(policy(ANNA_MAY))
+    own = signed_request(
+        ANNA,
+        Principal(name="anna", shown=Shown.SIGNING_KEY),
+        facing_of(WWW),
+        on_behalf_of=held.opened("db", "certificate-renewal/db"),
+    )
+    with pytest.raises(NotAuthorized, match="only a service"):
+        held.admit(header(own))

@@ -52,6 +52,31 @@ def test_everything_wrong_is_said_at_once_with_its_place() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("needed", "starter", "capability", "scope", "possible"),
+    [
+        (1, "anna", "certificates", "*", True),
+        (2, "anna", "certificates", "*", False),
+        (2, "anna", "*", "www", False),
+        (2, "anna", "keys", "*", True),
+        (2, "anna", "certificates", "db-*", True),
+        (2, "service:api", "certificates", "*", True),
+        (1, "unknown", "certificates", "*", True),
+        (2, "unknown", "certificates", "*", False),
+    ],
+)
+def test_a_rule_can_be_met_by_others_than_who_asks(
+    needed: int, starter: str, capability: str, scope: str, *, possible: bool
+) -> None:
+    group = ApproverGroup(name="first", approvers=("anna", "ben"))
+    asks = ApprovalRule(capability="certificates", scopes=("www",), needed=needed, groups=(group,))
+    may = Grant(role=Role.OPERATOR, principals=(starter,), capability=capability, scope=scope)
+    approve = Grant(role=Role.APPROVER, principals=("anna", "ben"))
+    said = texts(policy(may, approve, approvals=(asks,)))
+    assert (said == "") is possible
+    assert possible or f"what {starter} starts could never be approved" in said
+
+
 def test_one_identity_leads_to_one_principal() -> None:
     people = policy().principals
     same = OidcIdentity(issuer="https://id.example.com", subject="7")
