@@ -9,7 +9,7 @@ from temporalio import activity
 from activities import clock
 from activities.beating import beats
 from activities.certificates.issued import Issued, KnownCertificates
-from activities.certificates.steps import KIND, REVOCATION, plan_of
+from activities.certificates.steps import KIND, REVOCATION, plan_of, refuse_another_kind
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import Done
 from schemas.errors import InvalidInput, StillServed, UnknownSubject
@@ -134,6 +134,7 @@ class RevokingActivities(KnownCertificates):
 
 
 def _plan_of(opened: Operation) -> RevocationPlan:
+    refuse_another_kind(opened, REVOCATION)
     return RevocationPlan.model_validate({**opened.state, "operation": opened.operation})
 
 

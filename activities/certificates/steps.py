@@ -300,8 +300,15 @@ class Steps:
 
 
 def plan_of(opened: Operation) -> RenewalPlan:
+    refuse_another_kind(opened, KIND)
     state = {**opened.state, "operation": opened.operation, "undoing": opened.undoing}
     return RenewalPlan.model_validate(state)
+
+
+def refuse_another_kind(opened: Operation, kind: str) -> None:
+    """A step can be called with any operation. Raises `NotAuthorized`."""
+    if opened.kind != kind:
+        raise NotAuthorized(f"The operation on {opened.subject} is a {opened.kind}, which has no such step.")
 
 
 def order_of(step: StepInput) -> str:

@@ -29,8 +29,8 @@ from store.sql.engine import connect
 from store.sql.policies import SqlPolicies
 from tests.acceptance.cases import Cases
 from tests.acceptance.fleet import NAME, Fleet, wait_until
+from tests.acceptance.governed import key_in
 from tests.acceptance.test_approvals import APPROVERS, Run, asked, cast, events, rows, started
-from tests.acceptance.test_policy import key_in
 from tests.conftest import VaultServer
 from tests.servers.engines import Engine
 from tests.unit.approvals.making import rule
