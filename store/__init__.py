@@ -110,6 +110,19 @@ class Journal(Protocol):
     ) -> dict[str, JsonValue]:
         """Commit outcome and result in one transaction; if there is a result already, that one is returned."""
 
+    def keep(
+        self,
+        operation: str,
+        step: str,
+        what: Event,
+        facts: dict[str, JsonValue],
+        result: dict[str, JsonValue],
+    ) -> None:
+        """Begin and finish a step that has no effect but to be remembered, in one transaction; the first counts.
+
+        Raises as `begin`.
+        """
+
     def in_log(self, operation: str, step: str) -> bool:
         """Whether the step's intent stands in the evidence log: what can't be undone waits for it."""
 

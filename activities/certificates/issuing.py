@@ -136,10 +136,9 @@ class IssuingActivities(KnownCertificates):
         issuer, order = self._around.issuer(step.issuer), order_of(step)
 
         def keep(shown: tuple[Proof, ...]) -> None:
-            event = Event.CERTIFICATE_PROOFS_KEPT
-            self._once(
-                step.operation, f"{PROOFS}{order}", event, facts, lambda: proofs.kept(shown), proofs.told
-            )
+            names: list[JsonValue] = [*sorted({one.name for one in shown})]
+            event, told = Event.CERTIFICATE_PROOFS_KEPT, {**facts, "names": names}
+            self._around.journal.keep(step.operation, f"{PROOFS}{order}", event, told, proofs.kept(shown))
 
         def effect() -> dict[str, JsonValue]:
             if isinstance(issuer, ShowsProofs):

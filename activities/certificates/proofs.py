@@ -6,8 +6,6 @@ what was kept of it is withdrawn here. A CA that can't be wired any more (it was
 in the log.
 """
 
-from typing import Any
-
 import structlog
 from pydantic import JsonValue, TypeAdapter
 
@@ -25,12 +23,6 @@ _log = structlog.get_logger("activities.certificates")
 def kept(proofs: tuple[Proof, ...]) -> dict[str, JsonValue]:
     """As a step's result. None of it is secret: the CA and everybody else may see it."""
     return {"proofs": _PROOFS.dump_python(proofs, mode="json")}
-
-
-def told(result: dict[str, Any]) -> dict[str, JsonValue]:
-    """What the evidence repeats of it."""
-    names: list[JsonValue] = [*sorted({str(one["name"]) for one in result["proofs"]})]
-    return {"names": names}
 
 
 def withdraw_given_up(around: Surroundings, operation: str, going_on: str = "") -> None:

@@ -33,14 +33,15 @@ class SwitchingActivities(Steps):
     @forward("stage/{target}")
     def stage(self, step: StepInput) -> Done:
         """Put the new version beside the current one on this target, unused."""
-        plan, bundle = self._planned(step), self._bundle(step)
+        plan, bundle = self._ready(step)
         fence = Fence(operation=step.operation, epoch=FORWARD)
 
         def effect() -> dict[str, JsonValue]:
             self._around.target(self._existing(plan, step.target)).stage(bundle, fence)
             return {"fingerprint": bundle.version}
 
-        self._target_step(step, "stage", Event.CERTIFICATE_STAGED, {"fingerprint": bundle.version}, effect)
+        facts: dict[str, JsonValue] = {"fingerprint": bundle.version}
+        self._target_step(plan, step, "stage", Event.CERTIFICATE_STAGED, facts, effect)
         return Done(words=bundle.version)
 
     @activity.defn
@@ -48,7 +49,7 @@ class SwitchingActivities(Steps):
     @forward("switch/{target}")
     def switch(self, step: StepInput) -> Done:
         """Make the new version current on this target, in one atomic step, and have its service read it."""
-        plan, bundle = self._planned(step), self._bundle(step)
+        plan, bundle = self._ready(step)
         fence = Fence(operation=step.operation, epoch=FORWARD)
 
         def effect() -> dict[str, JsonValue]:
@@ -56,7 +57,7 @@ class SwitchingActivities(Steps):
             return {"fingerprint": bundle.version}
 
         facts: dict[str, JsonValue] = {"to": bundle.version, "from": plan.previous.get(step.target)}
-        self._target_step(step, "switch", Event.CERTIFICATE_SWITCHED, facts, effect)
+        self._target_step(plan, step, "switch", Event.CERTIFICATE_SWITCHED, facts, effect)
         self._around.measures.switched(step.certificate, step.target)
         return Done(words=bundle.version)
 
@@ -65,7 +66,7 @@ class SwitchingActivities(Steps):
     @forward("verify/{target}")
     def verify(self, step: StepInput) -> Done:
         """Shake hands with the target until it shows the new certificate, trusted, or it is too late."""
-        plan, bundle = self._planned(step), self._bundle(step)
+        plan, bundle = self._ready(step)
 
         def effect() -> dict[str, JsonValue]:
             clock.now()  # a worker of another day would find a good certificate too early, or ended
@@ -81,7 +82,7 @@ class SwitchingActivities(Steps):
 
         facts: dict[str, JsonValue] = {"fingerprint": bundle.version}
         try:
-            self._target_step(step, "verify", Event.CERTIFICATE_VERIFIED, facts, effect)
+            self._target_step(plan, step, "verify", Event.CERTIFICATE_VERIFIED, facts, effect)
         except VerificationFailed:
             self._around.measures.unverified(step.certificate, step.target)
             raise
@@ -197,7 +198,7 @@ class SwitchingActivities(Steps):
                 return {"fingerprint": None}
             return self._served(place, plan, previous, roots=None, again=back)
 
-        self._target_step(step, "undo", Event.CERTIFICATE_RESTORED, {"to": previous}, effect)
+        self._target_step(plan, step, "undo", Event.CERTIFICATE_RESTORED, {"to": previous}, effect)
         return Done(words=previous or "")
 
     @activity.defn
@@ -217,7 +218,8 @@ class SwitchingActivities(Steps):
         for name, answer in held.items():
             if isinstance(answer, RedoubtError):
                 activity.logger.warning("%s was left without a last look: %s", name, answer.in_full)
-        withdraw_given_up(self._around, close.operation)
+        if close.outcome == "undone":  # who was renewed has asked another order since, which has seen to it
+            withdraw_given_up(self._around, close.operation)
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
         self._measure(plan.certificate, close.outcome, held)
@@ -245,8 +247,9 @@ class SwitchingActivities(Steps):
 
     # --- what these steps share -----------------------------------------------------------------------
 
-    def _target_step(
+    def _target_step(  # noqa: PLR0913, PLR0917 - a step is all of these
         self,
+        plan: RenewalPlan,
         step: StepInput,
         verb: str,
         what: Event,
@@ -254,11 +257,12 @@ class SwitchingActivities(Steps):
         effect: Callable[[], dict[str, JsonValue]],
     ) -> None:
         name = f"{verb}/{step.target}"
-        if missing := self._too_early(self._plan(step.operation), name):
+        if missing := self._too_early(plan, name):
             raise NotAuthorized(f"{name} was not begun: {', '.join(missing)} must have ended well before it.")
         self._once(step.operation, name, what, {"target": step.target, **facts}, effect)
 
-    def _bundle(self, step: StepInput) -> Bundle:
+    def _ready(self, step: StepInput) -> tuple[RenewalPlan, Bundle]:
+        """The plan, and what is to be put on the target."""
         plan = self._planned(step)
         issued = self._result(step.operation, issued_by(step))
         key_id = str(self._result(step.operation, f"key/{step.group}")["key_id"])
@@ -267,4 +271,4 @@ class SwitchingActivities(Steps):
             uri = self._around.key_store(plan.key_holder).uri(bytes.fromhex(key_id))
         facts = CertificateFacts.model_validate(issued["facts"])
         chain = str(issued["chain"]).encode("ascii")
-        return Bundle(version=facts.fingerprint, fullchain=chain, key_id=key_id, key_uri=uri)
+        return plan, Bundle(version=facts.fingerprint, fullchain=chain, key_id=key_id, key_uri=uri)

@@ -164,6 +164,15 @@ class SqlJournal:
                 insert_evidence(connection, self._entry(row, step, Kind.NOTE, what, facts))
         return result if earlier is None else earlier
 
+    def keep(self, operation: str, step: str, what: Event, facts: JsonObject, result: JsonObject) -> None:
+        self._catch_up(step)
+        with writing(self._engine) as connection:
+            row = operation_row(connection, operation, held=True)
+            _fence(row, step)
+            if insert_evidence(connection, self._entry(row, step, Kind.INTENT, what, facts)):
+                facts = {**_bounded(facts), "result_sha256": hashed(result, step)}
+                insert_evidence(connection, self._entry(row, step, Kind.OUTCOME, what, facts), result)
+
     def in_log(self, operation: str, step: str) -> bool:
         with reading(self._engine, EvidenceUnavailable) as connection:
             return logged(connection, operation, step)

@@ -1,10 +1,11 @@
 """How the journal's values become rows, and what it asks the tables."""
 
 import hashlib
-from typing import Any
+import json
+from typing import Any, Final
 
 from pydantic import JsonValue, TypeAdapter
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, bindparam, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rules.canonical import NotCanonicalError, encode
@@ -18,6 +19,24 @@ CLOSING = "operation/closed"
 
 FAILED = "failed/"
 """What precedes a step's name where it is noted that an attempt at it has failed."""
+
+_OPERATION: Final = select(operations).where(operations.c.operation == bindparam("operation"))
+_OPERATION_HELD: Final = _OPERATION.with_for_update(read=True)
+
+
+def _steps() -> Any:
+    intent, outcome = evidence.alias("intent"), evidence.alias("outcome")
+    same = (outcome.c.operation == intent.c.operation) & (outcome.c.step == intent.c.step)
+    return (
+        select(intent.c.step, intent.c.entry, outcome.c.entry.label("ended"), outcome.c.result)
+        .select_from(intent.outerjoin(outcome, same & (outcome.c.kind == Kind.OUTCOME)))
+        .where(intent.c.operation == bindparam("operation"), intent.c.kind == Kind.INTENT)
+        .order_by(intent.c.id)
+    )
+
+
+_STEPS: Final = _steps()
+"""Made once, as are those above: to put one together takes as long as to run it."""
 
 JsonObject = dict[str, JsonValue]
 Row = dict[str, Any]
@@ -54,8 +73,8 @@ def as_operation(row: Row) -> Operation:
 
 def operation_row(connection: Connection, operation: str, *, held: bool) -> Row:
     """The operation's row; `held`: as it is until this transaction ends (SQLite's write lock holds it)."""
-    query = select(operations).where(operations.c.operation == operation)
-    row = connection.execute(query.with_for_update(read=True) if held else query).mappings().first()
+    query = _OPERATION_HELD if held else _OPERATION
+    row = connection.execute(query, {"operation": operation}).mappings().first()
     if row is None:
         raise UnknownSubject(f"The journal has no operation {operation}.")
     return dict(**row)
@@ -89,25 +108,18 @@ def endings_of(connection: Connection, kind: str, subject: str, most: int) -> tu
 
 def steps_of(connection: Connection, operation: str) -> tuple[Begun, ...]:
     """Each step that was begun, in that order."""
-    intent, outcome = evidence.alias("intent"), evidence.alias("outcome")
-    same = (outcome.c.operation == intent.c.operation) & (outcome.c.step == intent.c.step)
-    query = (
-        select(intent.c.step, intent.c.entry, outcome.c.entry.label("ended"), outcome.c.result)
-        .select_from(intent.outerjoin(outcome, same & (outcome.c.kind == Kind.OUTCOME)))
-        .where(intent.c.operation == operation, intent.c.kind == Kind.INTENT)
-        .order_by(intent.c.id)
-    )
-    return tuple(_begun(row) for row in connection.execute(query))
+    return tuple(_begun(row) for row in connection.execute(_STEPS, {"operation": operation}))
 
 
 def _begun(row: Any) -> Begun:
-    entry = Entry.model_validate_json(row.entry)
+    # All of an entry is validated where it is written: of what we have written ourselves two fields are needed here.
+    entry = json.loads(row.entry)
     return Begun(
         step=row.step,
-        what=entry.what,
+        what=entry["what"],
         result=None if row.result is None else parsed(row.result),
-        at=entry.at,
-        ended=None if row.ended is None else Entry.model_validate_json(row.ended).at,
+        at=entry["at"],
+        ended=None if row.ended is None else json.loads(row.ended)["at"],
     )
 
 

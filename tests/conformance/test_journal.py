@@ -122,6 +122,22 @@ def test_how_operations_on_a_subject_ended_is_told_newest_first(journal: Journal
     assert first.at >= second.at
 
 
+def test_what_is_kept_is_a_step_that_was_begun_and_finished_and_the_first_counts(
+    journal: Journal, engine: Engine
+) -> None:
+    operation = opened(journal).operation
+    journal.keep(operation, "proofs/a", WHAT, {"names": ["www"]}, {"proofs": 1})
+    journal.keep(operation, "proofs/a", WHAT, {}, {"proofs": 2})
+    assert journal.result(operation, "proofs/a") == {"proofs": 1}
+    told = [(one["kind"], one["facts"]["names"]) for one in recorded(engine) if one["step"] == "proofs/a"]
+    assert told == [("intent", ["www"]), ("outcome", ["www"])]
+    journal.undo(operation, "a test")
+    with pytest.raises(Fenced):
+        journal.keep(operation, "proofs/b", WHAT, {}, {"proofs": 3})
+    journal.close(operation, "undone", {})
+    assert [one.step for one in journal.steps(operation)] == ["proofs/a"]
+
+
 def test_it_tells_whether_an_intent_is_in_the_log(journal: Journal, engine: Engine) -> None:
     operation = opened(journal).operation
     journal.begin(operation, "revoke/a", WHAT, {})

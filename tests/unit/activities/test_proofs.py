@@ -41,7 +41,6 @@ def withdrawn(steps: list[Any], going_on: str = "") -> list[tuple[Proof, ...]]:
 def test_what_was_kept_of_an_order_that_came_to_nothing_is_withdrawn_as_it_was() -> None:
     kept = proofs.kept((PROOF,))
     assert "token.thumb" in str(kept)
-    assert proofs.told(kept) == {"names": ["www.example.com"]}
     lost = [step("authorize/shared/acme/1", None), step("proofs/shared/acme/1", kept)]
     assert withdrawn(lost) == [(PROOF,)]
     assert withdrawn(lost, going_on="shared/acme/2") == [(PROOF,)]
