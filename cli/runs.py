@@ -1,6 +1,7 @@
 """`redoubt start|list|status|watch|pause|resume|abort`: runs of workflows, as people start, look at and steer them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
@@ -159,56 +160,31 @@ async def _watch(cluster: Cluster, workflow_id: str, run_id: str | None, output:
     return seen.exit_code
 
 
-def pause(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    reason: Reason,
-    as_: As = "",
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    output: Output = Format.TEXT,
-) -> None:
-    """Hold a run before its next step."""
-    _steer(Act.PAUSE, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
+def _telling(act: Act, does: str) -> Callable[..., None]:
+    """A command that tells a run something; `does` is its help."""
+
+    def command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+        workflow_id: WorkflowId,
+        reason: Reason,
+        as_: As = "",
+        key: Key = "",
+        token: Token = "",
+        fido2: Fido2 = None,
+        output: Output = Format.TEXT,
+    ) -> None:
+        _steer(act, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
+
+    command.__doc__ = does
+    return command
 
 
-def resume(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    reason: Reason,
-    as_: As = "",
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    output: Output = Format.TEXT,
-) -> None:
-    """Let a paused run go on."""
-    _steer(Act.RESUME, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
-
-
-def abort(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    reason: Reason,
-    as_: As = "",
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    output: Output = Format.TEXT,
-) -> None:
-    """Stop a run; what it has switched is put back."""
-    _steer(Act.ABORT, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
-
-
-def end_grace(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    reason: Reason,
-    as_: As = "",
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    output: Output = Format.TEXT,
-) -> None:
-    """Let a renewal end without its grace, or without the rest of it; nothing that it replaced is retired."""
-    _steer(Act.END_GRACE, workflow_id, reason, (as_, Chosen(key, token, fido2)), output)
+pause = _telling(Act.PAUSE, "Hold a run before its next step.")
+resume = _telling(Act.RESUME, "Let a paused run go on.")
+abort = _telling(Act.ABORT, "Stop a run; what it has switched is put back.")
+end_grace = _telling(
+    Act.END_GRACE,
+    "Let a renewal end without its grace, or without the rest of it; nothing that it replaced is retired.",
+)
 
 
 def _steer(act: Act, workflow_id: str, reason: str, by: tuple[str, Chosen], output: Format) -> None:

@@ -1,13 +1,29 @@
-"""Name servers, and a CA that asks them: for what is proved in the DNS, and over TLS."""
+"""Records on each database; and name servers, and a CA that asks them: for what is proved in the DNS, and over TLS."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from cli.dev.servers import Pebble, PebblePorts, pebble
+from store.sql.engine import connect
+from store.sql.migrations import migrate
 from tests.servers import broker
 from tests.servers.bind import PRIMARY, Bind
 from tests.servers.starters import serve_webroot
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Records that are empty."""
+    url = f"sqlite:///{tmp_path}/records.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    made = connect(url)
+    migrate(made)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture(scope="session")

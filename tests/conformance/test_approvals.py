@@ -1,10 +1,8 @@
 """The port `Approvals`, as every implementation must keep it: on SQLite and on PostgreSQL."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,23 +16,11 @@ from schemas.errors import VoteRefused
 from store import Context
 from store.approvals import Approvals, Use
 from store.sql.approvals import SqlApprovals
-from store.sql.engine import connect, reading
-from store.sql.migrations import migrate
+from store.sql.engine import reading
 from store.sql.models import evidence
 from tests.unit.approvals.making import AT, request, rule, vote
 
 SOON = AT + timedelta(minutes=1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path}/records.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    made = connect(url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,26 +13,13 @@ from schemas.limits import Limit, RateLimit, SimultaneousLimit
 from store.beginnings import Beginnings
 from store.spool import Spool
 from store.sql.beginnings import SqlBeginnings
-from store.sql.engine import connect
 from store.sql.journal import SqlJournal
-from store.sql.migrations import migrate
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 THREE: tuple[Limit, ...] = (RateLimit(kind="rate", capability="certificates", most=3, within_s=3600),)
 ONE_AT_A_TIME: tuple[Limit, ...] = (
     SimultaneousLimit(kind="simultaneous", capability="certificates", most=1),
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = f"sqlite:///{tmp_path}/records.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    made = connect(url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

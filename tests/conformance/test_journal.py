@@ -13,24 +13,12 @@ from schemas.errors import EntryRefused, Fenced, UnknownSubject
 from schemas.evidence import Entry, Event, Kind
 from store import Context, Journal, Operation
 from store.spool import Spool
-from store.sql.engine import connect, reading
+from store.sql.engine import reading
 from store.sql.journal import SqlJournal
 from store.sql.log import SqlLog
-from store.sql.migrations import migrate
 from store.sql.models import evidence
 
 WHAT = Event.CERTIFICATE_ORDERED
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = f"sqlite:///{tmp_path}/records.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    made = connect(url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -16,26 +16,14 @@ from store import Journal, Log
 from store.signing import LogKey, PublicKey
 from store.spool import Spool
 from store.sql.audit import verify
-from store.sql.engine import connect, writing
+from store.sql.engine import writing
 from store.sql.journal import SqlJournal
 from store.sql.log import SqlLog
-from store.sql.migrations import migrate
 from store.sql.models import APPEND_ONLY
 
 ORIGIN = "redoubt.invalid/log"
 SEED = b"\x05" * 32
 PUBLIC = LogKey(SEED).public
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = f"sqlite:///{tmp_path}/records.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    made = connect(url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

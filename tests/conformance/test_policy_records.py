@@ -2,8 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,20 +13,8 @@ from schemas.errors import NotAuthorized, PolicyRefused
 from schemas.evidence import Entry, Event, Kind
 from schemas.policies import Signature
 from store.policies import Installed, PolicyRecords
-from store.sql.engine import connect, reading
-from store.sql.migrations import migrate
+from store.sql.engine import reading
 from store.sql.policies import SqlPolicies
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = f"sqlite:///{tmp_path}/records.sqlite"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    made = connect(url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture
