@@ -12,6 +12,9 @@ from schemas.settings.certificates import ReplacementPolicy
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+ORDERS_WITH_ONE_ISSUER = 3
+"""How often a CA may lose an order before the next issuer is asked; no step can name another order than these."""
+
 
 class CertificateRenewalInput(WorkflowInput):
     certificate: Annotated[
@@ -156,7 +159,7 @@ class StepInput(Contract):
     group: str = ""
     target: str = ""
     issuer: str = ""
-    attempt: int = 1
+    attempt: Annotated[int, Field(ge=1, le=ORDERS_WITH_ONE_ISSUER)] = 1
     """Which order with this issuer: a CA may lose one."""
 
 

@@ -26,6 +26,7 @@ from activities.certificates.retiring import RetiringActivities as Retiring
 from activities.certificates.switching import SwitchingActivities as Switching
 from rules.failover import another_may_help
 from schemas.certificates import (
+    ORDERS_WITH_ONE_ISSUER,
     CertificateRenewalInput,
     CertificateRenewalResult,
     Group,
@@ -52,8 +53,6 @@ AT_EVERY_TARGET = timedelta(minutes=15)
 """One attempt at a step that visits all targets, side by side (`activities.looking` bounds it), twice at most."""
 AT_THE_CA = timedelta(minutes=5)
 """One attempt at a step that talks to a CA; it beats while it polls."""
-ORDERS_WITH_ONE_ISSUER = 3
-"""How often a CA may lose an order before the next issuer is asked."""
 ROUNDS = 3
 """How often it goes forward when it may not go back. Then it ends, and the next run goes on with its operation."""
 UNDO_PAUSE = (1, 2, 5, 10, 30, 60)

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
+from pydantic import ValidationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.certificates.issuing import IssuingActivities
 from activities.certificates.switching import SwitchingActivities
-from schemas.certificates import Close, StepInput
+from schemas.certificates import ORDERS_WITH_ONE_ISSUER, Close, StepInput
 from schemas.errors import CaRefused, Fenced, NotAuthorized
 from store import Operation
 from tests.integration.workflows.stand_ins import plan
@@ -61,6 +62,13 @@ def test_a_step_orders_from_no_issuer_outside_its_operations_plan() -> None:
         ActivityEnvironment().run(
             IssuingActivities(around()).obtain_certificate, OWN.model_copy(update={"issuer": "three"})
         )
+
+
+@pytest.mark.parametrize("attempt", [0, ORDERS_WITH_ONE_ISSUER + 1])
+def test_a_step_names_no_order_beyond_those_that_a_renewal_may_place(attempt: int) -> None:
+    """Whoever can write to Temporal could else place any number of them with one allowed start."""
+    with pytest.raises(ValidationError, match="attempt"):
+        StepInput.model_validate({**OWN.model_dump(), "attempt": attempt})
 
 
 def test_nothing_is_put_back_while_the_operation_goes_forward() -> None:
