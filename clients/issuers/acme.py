@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -234,14 +235,23 @@ class AcmeIssuer:
             self._refuse_unknown_profile(client.directory)
             try:
                 return self._sent(client, wanted, replaces)
-            except (ConflictError, messages.Error) as error:
-                if replaces is None or not _about_replacement(error):
+            except (ConflictError, messages.Error, CaUnavailable) as error:
+                if replaces is None or not self._about_replacement(error):
                     raise
                 return self._sent(client, wanted, None)
 
         placed: Order = self._ask(ask)
         reached("order.placed")
         return placed.model_copy(update={"caa": looked_up})
+
+    def _about_replacement(self, error: Exception) -> bool:
+        """409 is alreadyReplaced; the others say that the CA sees no predecessor in what was named, or 500.
+
+        Pebble answers 500 for one certificate in 256: it does not find one whose serial number DER begins with a zero.
+        """
+        if isinstance(error, CaUnavailable):
+            return self._account.network.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        return isinstance(error, ConflictError) or code_of(error) in _NOT_REPLACED
 
     def _check_caa(self, names: tuple[str, ...]) -> tuple[str, ...]:
         if self._caa is None:
@@ -310,11 +320,6 @@ class AcmeIssuer:
 
 class _NewOrder(messages.NewOrder):
     replaces: str | None = field("replaces", omitempty=True)
-
-
-def _about_replacement(error: Exception) -> bool:
-    """409 is alreadyReplaced; the others say that the CA sees no predecessor in what was named."""
-    return isinstance(error, ConflictError) or code_of(error) in _NOT_REPLACED
 
 
 def _identifier(name: str) -> messages.IdentifierType:

@@ -74,6 +74,7 @@ class Network(ClientNetwork):
             largest=LARGEST_ANSWER,
             within_s=TIMEOUT_S,
         )
+        self.status = 0
         try:
             response = self._egress.exchange(request)
         except requests.RequestException as error:

@@ -1,5 +1,6 @@
 """What an ACME CA offers beside orders: profiles, renewal information, chains, rehearsal, another account key."""
 
+import base64
 import signal
 import ssl
 import urllib.request
@@ -13,8 +14,9 @@ from cryptography.x509.oid import NameOID
 
 from cli.dev.servers import Pebble
 from clients.challenges.http01 import WebrootSolver
-from clients.issuers import Rehearses, SuggestsRenewal, acme_network
+from clients.issuers import Rehearses, SuggestsRenewal, acme_network, acme_renewal_info
 from clients.issuers.acme import AcmeIssuer
+from clients.issuers.acme_renewal_info import certificate_id
 from schemas.errors import AccountRefused, CaUnavailable, CertificateRejected, InvalidSettings
 from schemas.settings import issuers
 from tests.conftest import Ca
@@ -158,6 +160,24 @@ def test_an_order_names_what_it_replaces_once(made: Made) -> None:
     again = issuer.place_replacement(names, chain)
     assert not again.replaces
     assert issue(issuer, again.url, names)
+
+
+def test_a_ca_that_stumbles_over_what_is_replaced_gets_the_order_without(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Pebble does over a serial number whose DER begins with a zero: every one does here."""
+    issuer = made()
+    names, chain = issued(issuer)
+    monkeypatch.setattr(acme_renewal_info, "certificate_id", _with_another_zero)
+    placed = issuer.place_replacement(names, chain)
+    assert not placed.replaces
+    assert issue(issuer, placed.url, names)
+
+
+def _with_another_zero(leaf: x509.Certificate) -> str:
+    authority, _, serial = str(certificate_id(leaf)).partition(".")
+    padded = b"\0" + base64.urlsafe_b64decode(serial + "=" * (-len(serial) % 4))
+    return f"{authority}.{base64.urlsafe_b64encode(padded).decode().rstrip('=')}"
 
 
 def test_a_certificate_of_another_ca_is_not_named_there(made: Made, pebble: Ca) -> None:

@@ -245,7 +245,9 @@ async def test_a_grace_that_is_ended_early_ends_well_and_retires_nothing(server:
         with server.auto_time_skipping_disabled():  # so that no grace can end by itself
             handle = await _start(server)
             await _phase(handle, "grace")
-            await handle.execute_update("end-grace", Steer(reason="the new one was revoked"), result_type=Steered)
+            await handle.execute_update(
+                "end-grace", Steer(reason="the new one was revoked"), result_type=Steered
+            )
             result = await handle.result()
     assert result.outcome == "renewed"
     (kept,) = result.retired
