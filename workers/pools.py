@@ -97,6 +97,7 @@ POOLS: dict[str, Pool] = {
             ),
             activities=(
                 ("activities.certificates.planning:PlanningActivities", _certificate_activities),
+                ("activities.certificates.sweeping:SweepingActivities", _certificate_activities),
                 ("activities.certificates.issuing:IssuingActivities", _certificate_activities),
                 ("activities.certificates.switching:SwitchingActivities", _certificate_activities),
                 ("activities.certificates.grace:GraceActivities", _certificate_activities),

@@ -18,7 +18,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.certificates.grace import GraceActivities as Grace
-from activities.certificates.planning import PlanningActivities as Planning
+from activities.certificates.sweeping import SweepingActivities as Sweeping
 from rules.replacing import may_begin
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
@@ -50,7 +50,7 @@ class CertificateSweep(Steerable):
         self.halted: tuple[str, ...] = ()
         self.story.begin()
         self.story.enter("looking")
-        found = await done(Planning.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
+        found = await done(Sweeping.find_due, given, "look at every certificate", 300, A_LOOK_AT_ALL)
         self.story.steps = len(found.due)
         self._tell(found)
         self.story.enter("renewing", waits_for=f"{len(found.due)} renewals", who_can_act=OPERATOR)

@@ -16,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.certificates.issuing import IssuingActivities
 from activities.certificates.planning import PlanningActivities
 from activities.certificates.steps import Surroundings
+from activities.certificates.sweeping import SweepingActivities
 from activities.certificates.switching import SwitchingActivities
 from clients.probes import Handshake
 from clients.settings import load
@@ -129,7 +130,7 @@ def test_a_certificate_that_was_taken_out_is_put_back_by_who_takes_its_operation
     house.half_switched()
     assert house.shown()["web-1"] != before["web-1"]
     del house.certificates["www"]
-    found = _run(PlanningActivities(house.around()).find_due, CertificateSweepInput())
+    found = _run(SweepingActivities(house.around()).find_due, CertificateSweepInput())
     assert [(one.certificate, "the settings have it no more" in one.why) for one in found.due] == [
         ("www", True)
     ]
@@ -137,7 +138,7 @@ def test_a_certificate_that_was_taken_out_is_put_back_by_who_takes_its_operation
     assert plan.undoing
     house.put_back(plan)
     assert house.shown() == before
-    assert _run(PlanningActivities(house.around()).find_due, CertificateSweepInput()).due == ()
+    assert _run(SweepingActivities(house.around()).find_due, CertificateSweepInput()).due == ()
     with pytest.raises(UnknownSubject, match="in the inventory"):
         _run(PlanningActivities(house.around()).plan_renewal, FORCED)
 

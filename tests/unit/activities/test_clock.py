@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import clock
 from activities.certificates.planning import PlanningActivities
+from activities.certificates.sweeping import SweepingActivities
 from schemas.certificates import CertificateRenewalInput, CertificateSweepInput
 from schemas.errors import ClockWrong
 
@@ -25,11 +27,11 @@ def begun(ago: timedelta) -> ActivityEnvironment:
 @pytest.mark.parametrize("off", [timedelta(days=-1), timedelta(days=1)], ids=["behind", "ahead"])
 def test_a_clock_that_is_a_day_off_plans_nothing_and_finds_nothing_due(off: timedelta) -> None:
     # It has nothing else: whatever the steps touched before they looked at the clock would be missing.
-    steps = PlanningActivities(SimpleNamespace(inventory={"www": None}))  # type: ignore[arg-type]  # as above
+    nothing: Any = SimpleNamespace(inventory={"www": None})
     with pytest.raises(ClockWrong, match="This worker's clock says"):
-        begun(off).run(steps.plan_renewal, CertificateRenewalInput(certificate="www"))
+        begun(off).run(PlanningActivities(nothing).plan_renewal, CertificateRenewalInput(certificate="www"))
     with pytest.raises(ClockWrong, match="This worker's clock says"):
-        begun(off).run(steps.find_due, CertificateSweepInput())
+        begun(off).run(SweepingActivities(nothing).find_due, CertificateSweepInput())
 
 
 @pytest.mark.parametrize("ago", [timedelta(), AN_ATTEMPT, -clock.MOST_APART / 2])

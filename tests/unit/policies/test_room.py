@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.certificates.issuing import IssuingActivities
 from activities.certificates.planning import PlanningActivities
+from activities.certificates.sweeping import SweepingActivities
 from activities.policies import Policies
 from activities.room import Room
 from clients.identities.signing_keys import verify
@@ -140,7 +141,7 @@ def test_under_a_policy_that_does_not_verify_nothing_begins(house: Built) -> Non
 def test_a_sweep_starts_what_has_room_and_says_what_the_others_wait_for(tmp_path: Path) -> None:
     limit = SimultaneousLimit(kind="simultaneous", capability="certificates", scope="web-*", most=2)
     around = _installed(tmp_path, policy(windows=(another_day(),), limits=(limit,)))
-    found = _started().run(PlanningActivities(around).find_due, CertificateSweepInput())
+    found = _started().run(SweepingActivities(around).find_due, CertificateSweepInput())
     due = {one.certificate for one in found.due}
     assert ("other" in due, len(due)) == (True, 3)
     told = {one.certificate: one.why for one in found.held_off}

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from activities.certificates.planning import SWEEP
+from activities.certificates.sweeping import SWEEP
 from activities.looking import Looks
 from clients.hosts import Answer, Host, ssh
 from clients.probes import waiting
