@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from schemas.contract import Contract, Line, WorkflowInput
+from schemas.contract import LONGEST_LINE, Contract, Line, WorkflowInput, line_of
 from schemas.principals import SignedRequest
 from schemas.runs import Word
 from schemas.settings.certificates import ReplacementPolicy
@@ -30,7 +30,7 @@ class CertificateRenewalInput(WorkflowInput):
         description="Do not keep the old certificate for its grace: it is to be revoked at once.",
     )
     reason: Line = Field(
-        default="", max_length=500, description="Why, for those who read the evidence later."
+        default="", max_length=LONGEST_LINE, description="Why, for those who read the evidence later."
     )
 
     example: ClassVar[dict[str, object]] = {"certificate": "www", "force": True, "reason": "rehearsal"}
@@ -251,7 +251,7 @@ class SweepDecision(Contract):
             certificate=self.certificate,
             # There is nothing to go back to where the issuer is distrusted, and the next wave waits.
             skip_grace=self.distrusted,
-            reason=self.why,
+            reason=line_of(self.why),
         )
 
 

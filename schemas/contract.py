@@ -1,7 +1,7 @@
 """The base of every contract: strict, frozen, and silent about what it was given."""
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -14,6 +14,12 @@ def _printable(text: str) -> str:
 
 Line = Annotated[str, AfterValidator(_printable)]
 """What people write for people: shown beside our own words, it can't look like a line of ours, nor turn them round."""
+LONGEST_LINE: Final = 500
+
+
+def line_of(words: str) -> str:
+    """What others said, as such a line: cut, and with a mark for each character that can't be seen."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(words.split()))[:LONGEST_LINE]
 
 
 class Contract(BaseModel):

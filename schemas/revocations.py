@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, Field
 
 from schemas.certificates import CertificateRenewalInput, EndGrace, Sha256
-from schemas.contract import Contract, Line, WorkflowInput
+from schemas.contract import LONGEST_LINE, Contract, Line, WorkflowInput
 from schemas.principals import SignedRequest
 
 
@@ -58,7 +58,7 @@ class CertificateRevocationInput(WorkflowInput):
         description="Have every target serve a new one first; without, what is served is revoked.",
     )
     why: Line = Field(
-        default="", max_length=500, description="In words, for those who read the evidence later."
+        default="", max_length=LONGEST_LINE, description="In words, for those who read the evidence later."
     )
 
     example: ClassVar[dict[str, object]] = {

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.contract import Contract, Line
+from schemas.contract import LONGEST_LINE, Contract, Line
 from schemas.principals import Act, Principal, SignedRequest
 
 
@@ -23,7 +23,7 @@ class RunStatus(Contract):
 class Steer(Contract):
     """The argument of the updates `pause`, `resume`, `abort` and `end-grace`."""
 
-    reason: Annotated[Line, Field(min_length=1, max_length=500)]
+    reason: Annotated[Line, Field(min_length=1, max_length=LONGEST_LINE)]
 
 
 Steering = Literal[Act.PAUSE, Act.RESUME, Act.ABORT, Act.END_GRACE]

@@ -20,6 +20,7 @@ from activities.certificates.steps import KIND, REVOCATION, plan_of
 from rules import certificates as rules
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import CertificateFacts, CertificateRenewalInput, Done, EndGrace, SweepDecision
+from schemas.contract import line_of
 from schemas.errors import NotAuthorized
 from schemas.evidence import Entry, Event, Kind
 from schemas.principals import Act
@@ -69,7 +70,7 @@ class GraceActivities(GraceJudge):
         runs, why = self._around.runs(), self._why(asked)
         run = runs.open_run(workflow_id)
         if why and run is not None:
-            info, steer = activity.info(), Steer(reason=why[:500])
+            info, steer = activity.info(), Steer(reason=line_of(why))
             request = self._around.signed_update(Act.END_GRACE, KIND, given, steer, run)
             once = f"{info.workflow_run_id}/{info.activity_id}"
             runs.tell(run, workflow_id, Act.END_GRACE, steer, request, once)

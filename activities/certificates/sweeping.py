@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from temporalio import activity
+from temporalio.exceptions import CancelledError
 
 from activities import clock
 from activities.beating import beats
@@ -21,7 +22,7 @@ from rules import certificates as rules
 from rules.limits import Begun
 from rules.replacing import in_waves
 from schemas.certificates import CertificateSweepInput, SweepDecision, SweepFindings
-from schemas.errors import RedoubtError
+from schemas.errors import Internal, RedoubtError
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.certificates import CertificateSettings
 from store import Operation
@@ -103,7 +104,14 @@ class SweepingActivities(GraceJudge, DueJudge):
         inventory = self._around.inventory
 
         def look(name: str) -> SweepDecision:
-            return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
+            try:
+                return self._replaceable(self._decide(name, inventory[name], left.get(name), now))
+            except (RedoubtError, CancelledError):
+                raise
+            except Exception as unforeseen:
+                # It is about this one: the others must not wait for its mending.
+                activity.logger.exception("%s can't be looked at", name)
+                raise Internal(type(unforeseen).__name__) from unforeseen
 
         answers = SWEEP.at({name: name for name in inventory}, look)
         for name in sorted(left.keys() - inventory.keys()):

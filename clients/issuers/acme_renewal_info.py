@@ -3,6 +3,8 @@
 - A window is asked for again only once the CA's Retry-After is over, held between a minute and a day; an ended
   certificate is never asked about.
 - A CA that offers no renewal information, or does not know the certificate (another's), is no error: None.
+- The page that it gives for people is kept only as an https address of moderate length: it becomes a part of reasons,
+  which are short lines.
 - One that does not answer, or answers nonsense, raises `CaUnavailable`: the caller goes by our own policy, and says so.
   It is not asked for a minute then, about no certificate: a thousand of them must not wait for it one after the other.
 """
@@ -31,6 +33,7 @@ _USUAL_S: Final = 21_600.0
 _REFUSED: Final = range(400, 500)
 """CAs differ in what they say of a certificate that another issued: not found, or malformed."""
 _MOST_KEPT: Final = 10_000
+_LONGEST_URL: Final = 200
 
 
 class RenewalInformation:
@@ -101,7 +104,7 @@ class RenewalInformation:
         try:
             body = response.json()  # type: ignore[attr-defined]  # the library's own has no types
             said = messages.RenewalInfo.from_json(body).suggested_window
-            url = str(body.get("explanationURL") or "")
+            url = _to_be_shown(body.get("explanationURL"))
             window = RenewalWindow(start=said.start, end=said.end, explanation_url=url)
         except (JoseError, ValidationError, ValueError, TypeError, AttributeError) as error:
             raise CaUnavailable(
@@ -123,6 +126,13 @@ def certificate_id(leaf: x509.Certificate) -> str | None:
     serial = leaf.serial_number
     octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big")  # as DER: room for the sign
     return f"{_text(key)}.{_text(octets)}"
+
+
+def _to_be_shown(url: object) -> str:
+    """The address as it is, or none: a part of one leads nowhere."""
+    if not isinstance(url, str) or len(url) > _LONGEST_URL:
+        return ""
+    return url if url.isprintable() and url.startswith("https://") else ""
 
 
 def _text(octets: bytes) -> str:

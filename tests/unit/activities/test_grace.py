@@ -17,6 +17,7 @@ from schemas.settings.certificates import RenewalPolicy
 from store import Operation, Step
 from tests.integration.workflows.stand_ins import NEW, TARGETS, plan
 
+GOOD, REVOKED = RevocationStatus(state="good"), RevocationStatus(state="revoked")
 RENEWAL, REVOCATION, RUN = "op-1", "op-9", "its-run"
 
 
@@ -57,7 +58,7 @@ def around(
     *,
     revocation: Operation | None = None,
     verified: int = 3,
-    revoked: bool = False,
+    status: RevocationStatus = GOOD,
 ) -> Any:
     """The renewal `op-1` of `www`, so many of whose targets are verified; every target holds `NEW`."""
     steps = [
@@ -74,7 +75,6 @@ def around(
         endings=lambda *_: (),
         note=notes.append,
     )
-    status = RevocationStatus(state="revoked" if revoked else "good")
     target = SimpleNamespace(current=lambda: NEW.fingerprint, read=lambda _: b"chain")
     targets = tuple(SimpleNamespace(name=name) for name in TARGETS)
     never = NEW.model_copy(update={"not_after": NEW.not_after.replace(year=2126)})
@@ -132,9 +132,17 @@ def test_no_other_operation_does(other: Operation) -> None:
 
 
 def test_without_one_the_ca_must_say_so_of_what_every_target_was_verified_with() -> None:
-    runs, notes = ended(EndGrace(certificate="www"), revoked=True)
+    runs, notes = ended(EndGrace(certificate="www"), status=REVOKED)
     assert [reason for _, _, reason in runs.told] == [f"{NEW.fingerprint[:12]} was revoked"]
     assert len(notes) == 1
-    for given in ({"revoked": False}, {"revoked": True, "verified": 2}):
+    for given in ({"status": GOOD}, {"status": REVOKED, "verified": 2}):
         runs, notes = ended(EndGrace(certificate="www"), **given)
         assert (runs.told, notes) == ([], []), given
+
+
+@pytest.mark.parametrize("words", ["x" * 2000, "two\nlines", "turned \u202e round"])
+def test_what_a_ca_says_is_told_as_a_reason_whatever_it_is(words: str) -> None:
+    status = REVOKED.model_copy(update={"reason": words})
+    runs, _ = ended(EndGrace(certificate="www"), status=status)
+    ((_, _, reason),) = runs.told
+    assert reason.startswith(f"{NEW.fingerprint[:12]} was revoked (")

@@ -1,13 +1,22 @@
-"""Planning needs one issuer whose roots are known; others may be away."""
+"""Planning needs one issuer whose roots are known; others may be away. A sweep looks at each certificate for itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from activities.certificates.planning import PlanningActivities
+from activities.certificates.sweeping import SweepingActivities
+from schemas.certificates import CertificateSweepInput, SweepDecision
 from schemas.errors import CaUnavailable, InvalidSettings
+from schemas.settings.targets import TargetSettings
+from tests.unit.policies.people import policy
+from tests.unit.policies.test_room import installed, started
 
 
 def _anchors(error: Exception | None) -> Callable[[], bytes]:
@@ -44,3 +53,33 @@ def test_where_all_are_away_nothing_is_planned_now() -> None:
 def test_settings_that_can_not_work_are_not_passed_over() -> None:
     with pytest.raises(InvalidSettings, match="no file"):
         _planning(one=None, two=InvalidSettings("no file"))._refuse_unless_checkable(("one", "two"))
+
+
+def test_what_nobody_foresaw_of_one_certificate_keeps_the_sweep_from_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    around = installed(tmp_path, policy())
+
+    def target(settings: TargetSettings) -> Any:
+        if settings.name == "web-2":
+            raise KeyError("what no target should say")
+        return around.target(settings)
+
+    found = started().run(
+        SweepingActivities(replace(around, target=target)).find_due, CertificateSweepInput()
+    )
+    assert {one.certificate for one in found.due} == {"web-1", "web-3", "pay-1", "other"}
+    ((one,)) = found.unreadable
+    assert (one.certificate, one.why) == ("web-2", "KeyError")
+    assert "what no target should say" in caplog.text, "the log has it in full"
+
+
+@given(st.text())
+@example("a page that explains it: " + "x" * 2048)
+def test_why_a_certificate_is_due_is_the_reason_of_its_renewal_whatever_the_ca_wrote(why: str) -> None:
+    reason = SweepDecision(certificate="www", due=True, why=why).renewal.reason
+    assert len(reason) <= 500
+    assert reason.isprintable()
+    shown = " ".join(why.split())[:500]
+    assert all(one in {sign, "?"} for sign, one in zip(shown, reason, strict=True))
+    assert reason == shown or not shown.isprintable()

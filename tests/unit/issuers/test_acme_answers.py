@@ -4,6 +4,7 @@ import email.utils
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -16,7 +17,7 @@ from clients.egress import Request
 from clients.issuers.acme_account import account_key
 from clients.issuers.acme_chains import preferred
 from clients.issuers.acme_network import LONGEST_WAIT_S, Network, code_of, retry_after, translated
-from clients.issuers.acme_renewal_info import certificate_id
+from clients.issuers.acme_renewal_info import RenewalInformation, certificate_id
 from schemas.errors import RedoubtError
 from tests.servers import orders
 
@@ -147,3 +148,29 @@ def test_a_chain_that_can_not_be_read_is_not_preferred() -> None:
 
     assert preferred(b"no chain", [other] * 50, "Root") == b"no chain"
     assert len(asked) == 10
+
+
+SUGGESTED = {"suggestedWindow": {"start": "2026-01-02T00:00:00Z", "end": "2026-01-03T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ca.example.net/why", True),
+        ("https://ca.example.net/" + "a" * 177, True),
+        ("https://ca.example.net/" + "a" * 178, False),
+        ("https://ca.example.net/" + "a" * 2048, False),
+        ("https://ca.example.net/\nall is well", False),
+        ("https://ca.example.net/\u202egnp", False),
+        ("http://ca.example.net/why", False),
+        ("javascript:alert(1)", False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_a_page_that_explains_is_told_where_it_can_be_shown_and_never_costs_the_window(
+    url: object, shown: bool
+) -> None:
+    account = SimpleNamespace(name="ca")
+    given = RenewalInformation(account)._read(answer(200, {**SUGGESTED, "explanationURL": url}))  # type: ignore[arg-type]  # it has what is used
+    assert (given.explanation_url, given.end - given.start) == (url if shown else "", timedelta(days=1))

@@ -140,8 +140,8 @@ def test_under_a_policy_that_does_not_verify_nothing_begins(house: Built) -> Non
 
 def test_a_sweep_starts_what_has_room_and_says_what_the_others_wait_for(tmp_path: Path) -> None:
     limit = SimultaneousLimit(kind="simultaneous", capability="certificates", scope="web-*", most=2)
-    around = _installed(tmp_path, policy(windows=(another_day(),), limits=(limit,)))
-    found = _started().run(SweepingActivities(around).find_due, CertificateSweepInput())
+    around = installed(tmp_path, policy(windows=(another_day(),), limits=(limit,)))
+    found = started().run(SweepingActivities(around).find_due, CertificateSweepInput())
     due = {one.certificate for one in found.due}
     assert ("other" in due, len(due)) == (True, 3)
     told = {one.certificate: one.why for one in found.held_off}
@@ -155,7 +155,7 @@ def test_the_real_steps_begin_nothing_without_room(tmp_path: Path) -> None:
     """Planned and let start by the policy, two make their keys, and the third does not."""
     limit = SimultaneousLimit(kind="simultaneous", capability="certificates", scope="web-*", most=2)
     anybody = Grant(role=Role.OPERATOR, principals=("unknown",))
-    around = _installed(tmp_path, policy(anybody, limits=(limit,)))
+    around = installed(tmp_path, policy(anybody, limits=(limit,)))
     plans = {name: _planned(around, name) for name in ("web-1", "web-2", "web-3")}
     for name in ("web-1", "web-2"):
         _make_key(around, plans[name])
@@ -182,21 +182,21 @@ def _steps(around: Any, plan: RenewalPlan) -> set[str]:
 
 
 def _as_run(name: str) -> ActivityEnvironment:
-    environment = _started()
+    environment = started()
     environment.info = replace(
         environment.info, workflow_id=f"certificate-renewal/{name}", workflow_run_id="1"
     )
     return environment
 
 
-def _started() -> ActivityEnvironment:
+def started() -> ActivityEnvironment:
     """An attempt that has just begun, by the server's clock."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, started_time=datetime.now(UTC))
     return environment
 
 
-def _installed(folder: Path, some: Policy) -> Any:
+def installed(folder: Path, some: Policy) -> Any:
     """An installation with certificates that no target holds yet, so that each is due."""
     secret = folder / "secrets" / "spool-key"
     secret.parent.mkdir()
