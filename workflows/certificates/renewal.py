@@ -142,7 +142,7 @@ class CertificateRenewal(Approvable):
 
     def _not_due(self, plan: RenewalPlan) -> CertificateRenewalResult:
         self.story.enter("not due")
-        self.story.result = f"Nothing was done: {plan.why}."
+        self.story.result = f"Nothing was done: {plain(plan.why)}."
         self.story.tell()
         return CertificateRenewalResult(operation="", outcome="not_due", certificate=plan.certificate)
 

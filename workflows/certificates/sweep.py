@@ -71,7 +71,7 @@ class CertificateSweep(Steerable):
         ):
             for decision in decisions:
                 wave = {"wave": str(decision.wave)} if decision.wave else {}
-                self.story.row(decision.certificate, state=state, why=decision.why, **wave)
+                self.story.row(decision.certificate, state=state, why=plain(decision.why), **wave)
         if found.halted:
             self._halt(found.halted, found.failed_lately)
 
