@@ -81,7 +81,7 @@ class _Round(Generic[S, T]):
                 name, subject = self.waiting.popleft()
                 self.under_way[name] = min(time.monotonic() + self.limits.each_s, end)
                 self._begin(name, subject)
-            self._hear()
+            self._hear_all()
             self._give_up(time.monotonic(), end)
         return self.answers
 
@@ -95,11 +95,16 @@ class _Round(Generic[S, T]):
         # A new thread inherits no context, and the activity stands in it.
         threading.Thread(target=copy_context().run, args=(run,), name=f"look-{name}", daemon=True).start()
 
-    def _hear(self) -> None:
+    def _hear_all(self) -> None:
+        """The next answer, and every other that is there: what has come in time is not given up."""
         try:
-            name, answer = self.ended.get(timeout=_SLICE_S)
+            self._hear(*self.ended.get(timeout=_SLICE_S))
+            while True:
+                self._hear(*self.ended.get_nowait())
         except Empty:
             return
+
+    def _hear(self, name: str, answer: T | BaseException) -> None:
         if self.under_way.pop(name, None) is None:
             return
         if isinstance(answer, BaseException) and not isinstance(answer, RedoubtError):

@@ -1,6 +1,7 @@
 """Subjects looked at side by side: each has an answer, and none that hangs keeps the others, or who asks, waiting."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.looking import Looks, seen
+from activities.looking import Looks, _Round, seen
 from schemas.errors import DependencyOpen, HostKeyRefused, RedoubtError, TargetUnreachable
 
-QUICK = Looks(at_once=4, each_s=0.2, all_s=30.0)
+PATIENT = Looks(at_once=4, each_s=2.0, all_s=60.0)
+"""Where some hang: each is waited for as long as it takes an answer that is there to be heard on any machine."""
 
 
 @pytest.fixture
@@ -54,15 +56,23 @@ def test_those_that_hang_give_their_places_to_the_others(never: threading.Event)
         return name
 
     names = [*(f"hung-{number}" for number in range(5)), "web-1", "web-2"]
-    answers = QUICK.at({name: name for name in names}, look)
+    answers = PATIENT.at({name: name for name in names}, look)
     assert {name for name, one in answers.items() if isinstance(one, TargetUnreachable)} == set(names[:5])
     assert (answers["web-1"], answers["web-2"]) == ("web-1", "web-2")
     assert str(answers["hung-0"]).startswith("hung-0 did not answer in time.")
 
 
+def test_an_answer_that_is_there_is_heard_however_late_who_asks_looks_up() -> None:
+    """Both have answered, and for both the time is over."""
+    turn = _Round[None, int](Looks(), lambda _: 0, deque(), under_way={"web-1": 0.0, "web-2": 0.0})
+    turn.ended.put(("web-1", 1))
+    turn.ended.put(("web-2", 2))
+    assert turn.whole() == {"web-1": 1, "web-2": 2}
+
+
 def test_all_that_hang_keep_who_asks_no_longer_than_all_may_take(never: threading.Event) -> None:
     names = {f"hung-{number}": 0 for number in range(50)}
-    answers = Looks(at_once=4, each_s=60.0, all_s=0.3).at(names, lambda _: never.wait())
+    answers = Looks(at_once=4, each_s=60.0, all_s=2.0).at(names, lambda _: never.wait())
     told = [str(one) for one in answers.values() if isinstance(one, TargetUnreachable)]
     assert len(told) == 50
     assert sum("its turn did not come" in words for words in told) == 46
@@ -73,13 +83,13 @@ def test_what_is_no_error_of_ours_is_raised() -> None:
         raise KeyError(name)
 
     with pytest.raises(KeyError, match="web-1"):
-        QUICK.at({"web-1": "web-1"}, look)
+        Looks().at({"web-1": "web-1"}, look)
 
 
 def test_a_look_stands_in_the_context_of_who_asks() -> None:
     whose: ContextVar[str] = ContextVar("whose")
     whose.set("the activity's")
-    assert QUICK.at({"web-1": 0}, lambda _: whose.get()) == {"web-1": "the activity's"}
+    assert Looks().at({"web-1": 0}, lambda _: whose.get()) == {"web-1": "the activity's"}
 
 
 def test_answers_without_an_error_are_seen() -> None:
