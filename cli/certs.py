@@ -19,7 +19,7 @@ from cli.inventory import LOOKS, Held, finding, inventory, recorded
 from cli.output import ExitCode, Format, Output, put, say, table
 from cli.rehearsal import rehearse
 from clients.settings import load
-from rules.certificates import as_swept, due
+from rules import certificates as rules
 from schemas.certificates import CertificateFacts, SweepFinding
 from schemas.errors import RedoubtError
 from schemas.evidence import Event
@@ -72,9 +72,8 @@ def _rows(wiring: Wiring, looked: Sequence[Held], now: datetime) -> Iterator[dic
     known = _known(wiring, name)
     last = known if isinstance(known, str) else _last_renewal(known)
     found = None if isinstance(known, str) else finding(known)
-    whole = _decision(name, given, [one.facts for one in looked if not one.error], found, now)
-    changed = _changed(wiring, name, given)
-    whole |= {"due": True, "why": changed} if changed else {}
+    seen = [one.facts for one in looked if not one.error]
+    due, why = _decision(looked[0], seen, _changed(wiring, name, given), found, now)
     for one in looked:
         facts = one.facts
         yield {
@@ -85,23 +84,26 @@ def _rows(wiring: Wiring, looked: Sequence[Held], now: datetime) -> Iterator[dic
             "fingerprint": facts.fingerprint if facts else "",
             "not_after": f"{facts.not_after:%Y-%m-%d %H:%M}Z" if facts else "",
             "days_left": (facts.not_after - now).days if facts else None,
-            **whole,
+            "due": due,
+            "why": why,
             "last_renewal": last,
             "error": one.error,
         }
 
 
 def _decision(
-    name: str,
-    given: CertificateSettings,
+    one: Held,
     seen: list[CertificateFacts | None],
+    changed: str | None,
     found: SweepFinding | None,
     now: datetime,
-) -> dict[str, Any]:
+) -> tuple[bool | None, str]:
+    """Whether it is due, None if that can't be told; and why."""
     if not seen:
-        return {"due": None, "why": "no target could be looked at"}
-    decision = as_swept(due(name, seen, given.renew, now), found, seen, now)
-    return {"due": decision.due, "why": decision.why}
+        return None, "no target could be looked at"
+    by_dates = rules.due(one.certificate, seen, one.settings.renew, now)
+    decision = rules.decided(by_dates, changed, rules.as_swept(by_dates, found, seen, now), now)
+    return decision.due, decision.why
 
 
 def _changed(wiring: Wiring, name: str, given: CertificateSettings) -> str | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from activities.certificates.holding import held
 from activities.looking import Looks
 from schemas.certificates import CertificateFacts, SweepFinding
 from schemas.errors import RedoubtError
@@ -61,10 +62,6 @@ def _line(
 
 
 def _held(wiring: Wiring, given: TargetSettings) -> CertificateFacts | None:
-    """What the target has in use. Raises why that can't be told."""
     from clients.x509 import X509Reader  # noqa: PLC0415  # X.509 loads where a certificate is read
 
-    target = wiring.target(given)
-    version = target.current()
-    chain = target.read(version) if version else None
-    return X509Reader().read(chain) if chain else None
+    return held(wiring.target(given), X509Reader())

@@ -5,6 +5,7 @@ Invariants:
 - A long certificate is due `before_days` before its end; one that lives less than three times as long is
   short, and due when `fraction` of its lifetime is left. So none is due at the moment it is issued.
 - Of several targets, the one whose certificate is due first decides, which may be one that ends later: it lived longer.
+- What someone else has changed on a target counts before what CAs say, and that before the dates.
 - After a renewal that failed, the sweep waits: `retry_s`, twice as long after each further failure in a row, at most
   a day, and never more than a quarter of the certificate's lifetime or of what is left of it. A person need not wait.
 - What came back is used only if nothing is wrong with it: every deviation is named, not just the first.
@@ -41,7 +42,9 @@ def due(
     facts = list(held)
     present = [one for one in facts if one is not None]
     if len(present) < len(facts):
-        return SweepDecision(certificate=certificate, due=True, why="a target has no certificate yet")
+        return SweepDecision(
+            certificate=certificate, due=True, why="a target has no certificate yet, or none that can be read"
+        )
     when, ends = first_due(present, policy), min(one.not_after for one in present)
     why = f"valid until {_day(ends)}, to be renewed from {_day(when)}"
     if now >= ends:
@@ -65,6 +68,15 @@ def as_swept(
         return decision
     due = found.due or now >= found.due_at
     return decision.model_copy(update={"due": due, "due_at": found.due_at, "why": found.why})
+
+
+def decided(
+    by_dates: SweepDecision, changed: str | None, by_cas: SweepDecision | None, now: datetime
+) -> SweepDecision:
+    """`changed`: what was changed, in words; `by_cas`: what comes of the dates once CAs were heard; None: nothing."""
+    if changed:
+        return by_dates.model_copy(update={"due": True, "due_at": now, "why": changed})
+    return by_cas or by_dates
 
 
 def held_off_until(

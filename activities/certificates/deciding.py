@@ -20,12 +20,16 @@ class DueJudge(KnownCertificates):
     ) -> SweepDecision:
         """Due by its dates, or because someone has changed it on a target, or because a CA says so."""
         facts = list(held)
-        decision = by_dates(name, settings, facts, now)
-        words = drifted(self._around.journal, self._around.target, name, settings, self._around.looks)
-        if words is not None:
-            return decision.model_copy(update={"due": True, "due_at": now, "why": words})
+        dated = by_dates(name, settings, facts, now)
+        changed = drifted(self._around.journal, self._around.target, name, settings, self._around.looks)
         issued = self._issued_before(name)
-        return heard(self._around, issued, facts, policy=settings.renew, decision=decision, now=now)
+        # What was changed is to be replaced whatever the CAs say, so they are not asked.
+        by_cas = (
+            None
+            if changed
+            else heard(self._around, issued, facts, policy=settings.renew, decision=dated, now=now)
+        )
+        return rules.decided(dated, changed, by_cas, now)
 
     def _trusted(self, certificate: str, settings: CertificateSettings) -> tuple[str, ...]:
         issuers = tuple(name for name in settings.issuers if name not in self._around.distrusted)

@@ -20,6 +20,7 @@ from temporalio.exceptions import CancelledError
 from activities import clock
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
+from activities.certificates.holding import held
 from activities.certificates.measures import Measures
 from activities.certificates.places import Places
 from activities.looking import Looks, seen
@@ -41,7 +42,6 @@ from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import Contract, WorkflowInput
 from schemas.errors import (
     CaRefused,
-    CertificateRejected,
     IntentNotLogged,
     Internal,
     NotAuthorized,
@@ -281,14 +281,7 @@ class Steps:
         return seen(self._around.looks.at({one.name: one for one in targets}, self._held))
 
     def _held(self, settings: TargetSettings) -> CertificateFacts | None:
-        """What a target holds now."""
-        target = self._around.target(settings)
-        version = target.current()
-        chain = target.read(version) if version else None
-        try:
-            return self._around.reader.read(chain) if chain else None
-        except CertificateRejected:
-            return None  # what can't be read as a certificate is none, and is to be replaced
+        return held(self._around.target(settings), self._around.reader)
 
     def _result(self, operation: str, step: str) -> dict[str, JsonValue]:
         result = self._around.journal.result(operation, step)

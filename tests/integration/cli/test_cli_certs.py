@@ -1,15 +1,19 @@
 """`redoubt certs list` tells what each target really holds, by the rule that the sweep decides by."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from temporalio.testing import ActivityEnvironment
+
+from activities.certificates.sweeping import SweepingActivities
 from cli.output import ExitCode
 from clients.settings import load
 from clients.targets import Bundle, Fence
 from clients.x509 import X509Reader
-from schemas.certificates import SweepFinding
+from schemas.certificates import CertificateSweepInput, SweepFinding, SweepFindings
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.targets import FilesTarget, TargetSettings
 from tests.integration.cli.conftest import House
@@ -63,7 +67,7 @@ def test_each_target_tells_what_it_holds_and_what_is_due(house: House) -> None:
         ("web-1", "", True),
         ("web-2", "", True),
     ]
-    assert rows[0]["why"] == "a target has no certificate yet"
+    assert rows[0]["why"] == "a target has no certificate yet, or none that can be read"
 
     targets = load(house.settings).certificates["www"].targets
     held = [_install(house, target) for target in targets]
@@ -150,3 +154,32 @@ def test_a_target_that_can_not_be_looked_at_is_named(house: House) -> None:
     rows = json.loads(said.out)
     assert rows[1]["error"]
     assert rows[0]["fingerprint"]
+
+
+def test_a_certificate_that_can_not_be_read_is_none_as_for_the_sweep(house: House) -> None:
+    _inventory(house)
+    targets = load(house.settings).certificates["www"].targets
+    for target in targets:
+        _install(house, target)
+    assert isinstance(targets[1], FilesTarget)
+    (Path(targets[1].directory) / "current" / "fullchain.pem").write_text("no certificate")
+    code, rows = _listed(house)
+    assert code == ExitCode.OK
+    assert [(bool(row["fingerprint"]), row["due"], row["error"]) for row in rows] == [
+        (True, True, ""),
+        (False, True, ""),
+    ]
+    (decision,) = _swept(house).due
+    assert (
+        {row["why"] for row in rows}
+        == {decision.why}
+        == {"a target has no certificate yet, or none that can be read"}
+    )
+
+
+def _swept(house: House) -> SweepFindings:
+    """What the sweep finds with the same settings."""
+    sweeping = SweepingActivities(Wiring(load(house.settings)).certificate_surroundings())
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=datetime.now(UTC))
+    return environment.run(sweeping.find_due, CertificateSweepInput())

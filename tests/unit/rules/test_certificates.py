@@ -86,6 +86,16 @@ def test_a_target_without_a_certificate_makes_it_due() -> None:
     assert "no certificate yet" in decision.why
 
 
+def test_what_was_changed_counts_before_what_cas_say_and_that_before_the_dates() -> None:
+    dated = rules.due("www", [facts()], RenewalPolicy(), NOW)
+    by_cas = dated.model_copy(update={"due": True, "why": "it was revoked"})
+    assert rules.decided(dated, None, None, NOW) == dated
+    assert rules.decided(dated, None, by_cas, NOW) == by_cas
+    changed = rules.decided(dated, "web-1 was changed", by_cas, NOW)
+    assert (changed.due, changed.due_at, changed.why) == (True, NOW, "web-1 was changed")
+    assert changed.not_after == dated.not_after
+
+
 def test_the_certificate_that_ends_first_decides() -> None:
     early = facts(not_after=NOW - timedelta(seconds=1))
     decision = rules.due("www", [facts(), early, facts()], RenewalPolicy(), NOW)
