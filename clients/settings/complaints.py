@@ -22,6 +22,15 @@ _WORDS = {
     "model_type": "should be a mapping of settings",
 }
 
+_SAID_ELSEWHERE = {
+    (
+        "certificates",
+        "approvers",
+    ): "the signed policy names approvers: put them into its `approvals`, in a rule whose"
+    " `scopes` have this certificate (docs/approvals.md), and take them out here",
+}
+"""Section and name of what guards nothing if it stands in the settings, which nobody signs."""
+
 
 def complaints(refused: ValidationError, document: Document) -> tuple[Problem, ...]:
     found = []
@@ -88,6 +97,9 @@ def _text(error: dict[str, Any], at: Place, document: Document) -> str:
 
 
 def _unknown(at: Place, document: Document) -> str:
+    said = _SAID_ELSEWHERE.get((str(at[0]), str(at[-1])))
+    if said is not None:
+        return f"is no setting; {said}"
     shape, data = root(), document.data
     for part in at[:-1]:
         shape, data = below(shape, part, data), _item(data, part)  # type: ignore[assignment]  # it follows the shape

@@ -211,7 +211,6 @@ COMPLETE: Final[dict[str, Any]] = {
             ],
             "waves": [1, 5],
             "grace_s": 60.0,
-            "approvers": ["alice", "bob"],
         },
         "edge": {"names": ["edge.example.com"], "issuers": ["acme"], "targets": _ELSEWHERE},
     },

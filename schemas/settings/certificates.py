@@ -78,7 +78,6 @@ class CertificateSettings(Contract):
         default=3600.0, description="How long putting a target back is tried before a person is needed."
     )
     renew: RenewalPolicy = Field(default=RenewalPolicy(), description="When it is due.")
-    approvers: tuple[str, ...] = Field(default=(), description="Who may approve what needs approval.")
 
     @field_validator("targets")
     @classmethod

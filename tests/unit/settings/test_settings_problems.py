@@ -19,6 +19,10 @@ MISTAKES = {
         "certficates: {}\n",
         "redoubt.yaml:1: certficates: is no setting; did you mean 'certificates'?",
     ),
+    "what only the policy says": (
+        "certificates:\n  www:\n    approvers: [anna]\n",
+        "redoubt.yaml:3: certificates.www.approvers: is no setting; the signed policy names approvers: ",
+    ),
     "nothing like it": ("zzz: 1\n", "redoubt.yaml:1: zzz: is no setting; allowed are installation, temporal"),
     "unknown key of a kind": (
         "key_stores:\n  hsm:\n    kind: pkcs11\n    module: /m\n    token: t\n    pin: file:p\n    lable: x\n",
