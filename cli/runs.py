@@ -1,4 +1,4 @@
-"""`redoubt start|list|status|watch|pause|resume|abort`: runs of workflows, as people start, look at and steer them."""
+"""`redoubt start|list|status|watch|pause|resume|abort|end-grace`: runs, as people start, look at and steer them."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from clients.temporal.requests import presenting
 from rules.inputs import faults, named
 from rules.requests import Facing, input_digest
 from schemas.catalogue import WorkflowType
+from schemas.certificates import CertificateRenewalInput
 from schemas.contract import Contract, WorkflowInput
 from schemas.errors import (
     AlreadyRunning,
@@ -55,6 +56,9 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     key: Key = "",
     token: Token = "",
     fido2: Fido2 = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Start nothing: only rehearse this renewal's order.")
+    ] = False,
     output: Output = Format.TEXT,
 ) -> None:
     """Start a workflow; prints its IDs and its page in the Web UI."""
@@ -62,6 +66,9 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         adopt(correlation_id)
     found = named(kind)
     value = read_input(found, given)
+    if rehearse:
+        _rehearse(value)
+        return
 
     async def talk(cluster: Cluster) -> ExitCode:
         signing = who_signs(cluster.settings, as_, Chosen(key, token, fido2))
@@ -72,6 +79,14 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command line
         )
 
     _leave(on_cluster(talk))
+
+
+def _rehearse(given: WorkflowInput) -> None:
+    from cli import rehearsal  # noqa: PLC0415  # X.509 loads where a request is made
+
+    if not isinstance(given, CertificateRenewalInput):
+        raise InvalidInput("Only a CertificateRenewal can be rehearsed: leave out --rehearse.")
+    rehearsal.rehearse(given.certificate)
 
 
 async def begin(

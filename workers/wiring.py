@@ -1,4 +1,4 @@
-"""From settings to the clients that the settings name: the one place that knows every implementation.
+"""From settings to the clients that the settings name; of what has many kinds, the modules beside this one know each.
 
 Each part is built when it is first asked for, once for the process, and its library is imported then: a pool
 loads only what it uses. Nothing here has an effect outside the process before a part is used.

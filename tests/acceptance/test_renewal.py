@@ -1,5 +1,6 @@
 """A renewal as an operator runs it: by the command, on real web servers, from a real CA."""
 
+import json
 from collections.abc import Callable
 
 from cli.demo.oracle import CaCounts
@@ -35,11 +36,15 @@ def test_the_first_order_of_a_new_name_is_rehearsed_and_later_ones_are_not(
     assert tried.code == 0, tried.err
     assert "went well" in tried.err
     assert fleet.counts() == CaCounts(1, 1, 1)
+    given = json.dumps({"certificate": "www", "force": True})
+    tried = fleet.redoubt("start", "CertificateRenewal", "--input", "-", "--rehearse", given=given)
+    assert (tried.code, tried.out) == (0, ""), tried.err
+    assert fleet.counts() == CaCounts(2, 2, 2)
     fleet.worker()
     assert fleet.renew()["state"] == "COMPLETED"
-    assert fleet.counts() == CaCounts(3, 3, 3)
-    assert fleet.renew()["state"] == "COMPLETED"
     assert fleet.counts() == CaCounts(4, 4, 4)
+    assert fleet.renew()["state"] == "COMPLETED"
+    assert fleet.counts() == CaCounts(5, 5, 5)
 
 
 def test_a_rehearsal_that_can_not_be_held_is_named(fleet: Fleet) -> None:

@@ -183,3 +183,18 @@ def _swept(house: House) -> SweepFindings:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, started_time=datetime.now(UTC))
     return environment.run(sweeping.find_due, CertificateSweepInput())
+
+
+def test_a_start_that_only_rehearses_starts_nothing(house: House) -> None:
+    _inventory(house)
+
+    def asked(kind: str, given: dict[str, Any]) -> str:
+        file = house.folder / "input.json"
+        file.write_text(json.dumps(given))
+        said = house.redoubt("start", kind, "--input", str(file), "--rehearse")
+        assert (said.code != ExitCode.OK, said.out) == (True, "")
+        return said.err
+
+    assert "No issuer of www has a staging_directory" in asked("CertificateRenewal", {"certificate": "www"})
+    assert "leave out --rehearse" in asked("CertificateSweep", {})
+    assert json.loads(house.redoubt("list", "-o", "json").out) == []
