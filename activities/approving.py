@@ -67,24 +67,33 @@ class ApprovalGate:
 
         Raises `NotApproved`, and `NotAuthorized` if the policy can't be verified; nothing of the step has then begun.
         """
-        if step.startswith(_UNDO):
+        request = None if step.startswith(_UNDO) else self._asked_of(operation)
+        if request is None:
             return {}
-        held = self._policies.current()
-        if held is None:
-            return {}
-        opened, request = self._journal.operation(operation), self.approvals.latest(operation)
-        used = None if request is None else self.approvals.used(rules.digest(request))
-        if request is None or used is None:
-            governing = self._governing(operation, held.policy)
-            rule = _rule(governing, opened.kind, opened.subject)
-            if rule is None:
-                return {}
-            request = self._usable(request, rule, governing)
-        tally = self._verified(opened, request)
+        tally = self._verified(self._journal.operation(operation), request)
+        used = self.approvals.used(rules.digest(request))
         only = used or self.approvals.consume(request, Use(operation=operation, step=step))
         if only.operation != operation:
             raise NotApproved("The approval was used by another operation.")
         return {"approval": rules.digest(request), "approved_by": list(tally.approved_by)}
+
+    def granted(self, operation: str) -> None:
+        """As `confirm`, for what comes before the first effect: the approval is not used up."""
+        request = self._asked_of(operation)
+        if request is not None:
+            self._verified(self._journal.operation(operation), request)
+
+    def _asked_of(self, operation: str) -> ApprovalRequest | None:
+        """The request that must be granted, one that is used or can be; None where no approval is needed."""
+        held = self._policies.current()
+        if held is None:
+            return None
+        opened, request = self._journal.operation(operation), self.approvals.latest(operation)
+        if request is not None and self.approvals.used(rules.digest(request)) is not None:
+            return request
+        governing = self._governing(operation, held.policy)
+        rule = _rule(governing, opened.kind, opened.subject)
+        return None if rule is None else self._usable(request, rule, governing)
 
     def _governing(self, operation: str, current: Policy) -> Policy:
         """What has begun its effects without needing an approval goes on so; nothing else does."""
@@ -126,11 +135,19 @@ class ApprovalGate:
 
     def denied(self, operation: str) -> str:
         """That the approval which it needs was refused or has expired, in words; "" if neither, or it was used."""
+        state = self._decided(operation)
+        return f"its approval is {state}" if state in {State.REFUSED, State.EXPIRED} else ""
+
+    def refused(self, operation: str) -> bool:
+        """Whether somebody who counts has rejected it."""
+        return self._decided(operation) is State.REFUSED
+
+    def _decided(self, operation: str) -> State | None:
+        """How what was asked last stands; None if nothing was, or it was used."""
         request = self.approvals.latest(operation)
         if request is None or self.approvals.used(rules.digest(request)) is not None:
-            return ""
-        state = self._tally(request).state
-        return f"its approval is {state}" if state in {State.REFUSED, State.EXPIRED} else ""
+            return None
+        return self._tally(request).state
 
     def _as_it_is(self, opened: Operation, request: ApprovalRequest) -> ApprovalRequest:
         """What would be asked for now: only the times, the rule and its version are the request's."""

@@ -74,6 +74,10 @@ class Steering:
         except EvidenceUnavailable:
             return {"records": "away"}
 
+    def may_give_up(self, opened: Operation, word: Word | None, failed: Callable[[], str]) -> Facts:
+        """The same, by the activity that closes an operation as failed; it waits for records that are away."""
+        return self._judged(opened, word, failed)
+
     def _judged(self, opened: Operation, word: Word | None, failed: Callable[[], str]) -> Facts:
         if self._judge.policies.absent:
             return {}
@@ -120,8 +124,8 @@ class Steering:
             )
         except NotAuthorized as refused:
             raise NotAuthorized(
-                f"Nothing is put back: the operation on {opened.subject} has not failed as far as its records show, "
-                f"and nobody has signed an abort. {refused.detail}"
+                f"The operation on {opened.subject} is neither put back nor given up: it has not failed as far as its "
+                f"records show, and nobody has signed an abort. {refused.detail}"
             ) from None
 
 

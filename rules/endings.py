@@ -6,12 +6,14 @@ one that is closed too early is neither finished nor put back by anybody.
 Invariants:
 - "renewed": it does not undo itself, and every target of the plan was verified.
 - "undone": it undoes itself, and every target whose switch was begun was put back.
-- "revoked": every certificate of the plan was revoked. "failed" claims nothing.
+- "revoked": every certificate of the plan was revoked.
+- "failed": no certificate is in the middle of being revoked; whoever has that given up all the same has signed it.
 """
 
 from collections.abc import Collection, Mapping
 
 SWITCH = "switch/"
+REVOKE = "revoke/"
 
 
 def not_shown(
@@ -30,9 +32,9 @@ def not_shown(
             wanted = [f"undo/{step.removeprefix(SWITCH)}" for step in ended if step.startswith(SWITCH)]
             return _missing(wanted, ended) if undoing else ("undoing",)
         case "revoked":
-            return _missing([f"revoke/{fingerprint}" for fingerprint in plan], ended)
+            return _missing([f"{REVOKE}{fingerprint}" for fingerprint in plan], ended)
         case "failed":
-            return ()
+            return _missing([step for step in ended if step.startswith(REVOKE)], ended)
     return (f"an outcome {outcome!r}",)
 
 

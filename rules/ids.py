@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 
 _COUNTER_BITS = 42
 _TAIL_BITS = 32
@@ -46,3 +47,8 @@ _sequence = _Sequence()
 def operation_id() -> str:
     """A new operation's ID: a later operation's sorts later."""
     return str(_sequence.next(time.time_ns() // 1_000_000))
+
+
+def made_at(operation: str) -> datetime:
+    """When an operation was opened, by the clock of who has opened it."""
+    return datetime.fromtimestamp((uuid.UUID(operation).int >> 80) / 1000, UTC)

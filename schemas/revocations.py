@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from schemas.certificates import CertificateRenewalInput, EndGrace, Sha256
 from schemas.contract import LONGEST_LINE, Contract, Line, WorkflowInput
 from schemas.principals import SignedRequest
+from schemas.runs import Word
 
 
 class RevocationReason(StrEnum):
@@ -90,8 +91,6 @@ class RevocationPlan(Contract):
     why: str = ""
     needs_approval: bool = False
     """Whether the policy that holds now asks for approval; no part of what is approved."""
-    request: SignedRequest | None = None
-    """By which the revocation starts its replacement; None where the workers have no key of their own."""
 
     @property
     def renewal(self) -> CertificateRenewalInput:
@@ -119,6 +118,8 @@ class RevocationStep(Contract):
     outcome: Literal["", "revoked", "failed"] = ""
     """How the operation is closed."""
     why: str = ""
+    word: Word | None = None
+    """By whom it was aborted; None: by nobody, it has failed or was cancelled."""
 
 
 class Served(Contract):
@@ -126,6 +127,8 @@ class Served(Contract):
 
     targets: dict[str, str] = Field(default_factory=dict)
     """Target to fingerprint."""
+    request: SignedRequest | None = None
+    """By which their replacement is started, once; None where none is, or the workers have no key of their own."""
 
 
 class CertificateRevocationResult(Contract):

@@ -40,11 +40,15 @@ def detail_of(failure: BaseException) -> str:
     return words_of(failure).removesuffix(CATALOGUE[code_of(failure)].what_to_do).rstrip()
 
 
-def end_with(failure: BaseException) -> NoReturn:
-    """End the run with what went wrong, in words for people; a cancelled run ends as cancelled."""
+def end_with(failure: BaseException, more: str = "") -> NoReturn:
+    """End the run with what went wrong, in words for people; a cancelled run ends as cancelled.
+
+    `more`: what there is to say beside it.
+    """
     if isinstance(failure, asyncio.CancelledError) or is_cancelled_exception(failure):
         raise failure
-    raise ApplicationError(words_of(failure), type=code_of(failure), non_retryable=True) from failure
+    words = f"{words_of(failure)} {more}".rstrip()
+    raise ApplicationError(words, type=code_of(failure), non_retryable=True) from failure
 
 
 def _told(failure: BaseException) -> RedoubtError | ApplicationError | None:

@@ -8,16 +8,16 @@ from temporalio import activity
 
 from activities import clock
 from activities.beating import beats
-from activities.certificates.issued import Issued, KnownCertificates
-from activities.certificates.steps import KIND, REVOCATION, plan_of, refuse_another_kind
+from activities.certificates.giving_up import GivingUp, plan_of_revocation
+from activities.certificates.issued import Issued
+from activities.certificates.steps import KIND, REVOCATION, plan_of
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import Done
 from schemas.errors import InvalidInput, StillServed, UnknownSubject
 from schemas.revocations import CertificateRevocationInput, RevocationPlan, RevocationStep, Served, ToRevoke
-from store import Operation
 
 
-class RevokingActivities(KnownCertificates):
+class RevokingActivities(GivingUp):
     @activity.defn
     @beats
     def plan_revocation(self, given: CertificateRevocationInput) -> RevocationPlan:
@@ -32,7 +32,7 @@ class RevokingActivities(KnownCertificates):
         authority = self._around.gate.admit(REVOCATION, given, found[0].operation if found else None)
         for left in found:
             self._around.gate.record(left.operation, authority)
-            return self._asking(_plan_of(left))
+            return self._asking(plan_of_revocation(left))
         plan = RevocationPlan(
             operation="",
             certificate=given.certificate,
@@ -48,16 +48,15 @@ class RevokingActivities(KnownCertificates):
             run=f"{info.workflow_id}/{info.workflow_run_id}",
             who=self._around.service,
             correlation_id="",
-            state=plan.model_dump(mode="json", exclude={"request", "needs_approval"}),
+            state=plan.model_dump(mode="json", exclude={"needs_approval"}),
         )
         self._around.gate.record(opened.operation, authority)
-        return self._asking(_plan_of(opened))
+        return self._asking(plan_of_revocation(opened))
 
     def _asking(self, plan: RevocationPlan) -> RevocationPlan:
-        """The plan with what is no part of it: the replacement's request, and whether approval is needed now."""
-        request = self._around.signed(KIND, plan.renewal, plan.operation) if plan.replace else None
+        """The plan with what is no part of it: whether approval is needed now."""
         needed = self._around.approvals.needed(REVOCATION, plan.certificate)
-        return plan.model_copy(update={"request": request, "needs_approval": needed})
+        return plan.model_copy(update={"needs_approval": needed})
 
     def _wanted(self, given: CertificateRevocationInput) -> tuple[ToRevoke, ...]:
         """Those that Redoubt had issued and that have not ended: a CA revokes nothing that has."""
@@ -82,11 +81,19 @@ class RevokingActivities(KnownCertificates):
     @activity.defn
     @beats
     def still_served(self, step: RevocationStep) -> Served:
-        """Which targets hold one of the certificates that are to be revoked."""
+        """Which targets hold one of the certificates that are to be revoked, and the request to have them replaced.
+
+        It is signed here, for a request is good once and not for long, and only for what may be replaced by now.
+        """
         plan = self._revocation(step)
         doomed = {one.fingerprint for one in plan.certificates}
         held = self._held_by_targets(plan.certificate)
-        return Served(targets={name: one for name, one in held.items() if one in doomed})
+        targets = {name: one for name, one in held.items() if one in doomed}
+        if not targets or not plan.replace:
+            return Served(targets=targets)
+        self._around.gate.confirm(plan.operation, "replace")
+        self._around.approvals.granted(plan.operation)
+        return Served(targets=targets, request=self._around.signed(KIND, plan.renewal, plan.operation))
 
     @activity.defn
     @beats
@@ -119,10 +126,14 @@ class RevokingActivities(KnownCertificates):
     @activity.defn
     @beats
     def close_revocation(self, step: RevocationStep) -> Done:
+        """Let the next revocation of this certificate begin. What is not done is given up only for what shows that."""
         opened = self._around.journal.operation(step.operation)
-        doomed = [one.fingerprint for one in _plan_of(opened).certificates]
-        self._refuse_unless_shown(opened, step.outcome, doomed)
-        self._around.journal.close(step.operation, step.outcome, {"why": step.why})
+        plan, by = plan_of_revocation(opened), {}
+        if step.outcome == "failed":
+            by = self._given_up(opened, plan, step.word)
+        else:
+            self._refuse_unless_shown(opened, step.outcome, [one.fingerprint for one in plan.certificates])
+        self._around.journal.close(step.operation, step.outcome, {"why": step.why, **by})
         return Done()
 
     def _held_by_targets(self, certificate: str) -> dict[str, str]:
@@ -130,12 +141,7 @@ class RevokingActivities(KnownCertificates):
         return {name: facts.fingerprint for name, facts in held.items() if facts}
 
     def _revocation(self, step: RevocationStep) -> RevocationPlan:
-        return _plan_of(self._around.journal.operation(step.operation))
-
-
-def _plan_of(opened: Operation) -> RevocationPlan:
-    refuse_another_kind(opened, REVOCATION)
-    return RevocationPlan.model_validate({**opened.state, "operation": opened.operation})
+        return plan_of_revocation(self._around.journal.operation(step.operation))
 
 
 def _to_revoke(one: Issued) -> ToRevoke:

@@ -26,7 +26,7 @@ from temporalio.worker import Worker
 
 from schemas.approvals import Approval, ApprovalAsk, Tally, Verdict
 from schemas.certificates import CertificateRenewalInput, CertificateRenewalResult, Done, EndGrace
-from schemas.errors import RedoubtError, ReloadFailed, StillServed
+from schemas.errors import CaRefused, NotAuthorized, RedoubtError, ReloadFailed, StillServed
 from schemas.revocations import (
     CertificateRevocationInput,
     CertificateRevocationResult,
@@ -36,14 +36,14 @@ from schemas.revocations import (
     Served,
     ToRevoke,
 )
-from schemas.runs import RunStatus, Steer, Steered
+from schemas.runs import RunStatus, Steer, Steered, Word
 from tests.integration.workflows.stand_ins import NEW, TARGETS, StandIns, plan
 from tests.integration.workflows.test_approving import Panel
 from tests.integration.workflows.test_renewal_decisions import server
 from tests.unit.approvals.making import rule, vote
 from workflows.certificates.renewal import CertificateRenewal
 from workflows.certificates.revocation import CertificateRevocation
-from workflows.failures import code_of
+from workflows.failures import code_of, words_of
 
 __all__ = ["server"]
 
@@ -65,7 +65,11 @@ class Revoking:
     """So many renewals must end before the targets hold another."""
     renewed: Callable[[], int] = lambda: 0
     refuses: RedoubtError | None = None
+    keeps_open: RedoubtError | None = None
+    """What the records answer to whoever closes it as failed."""
     asked: list[str] = field(default_factory=list)
+    word: Word | None = None
+    """The abort that came with its closing."""
 
     def activities(self) -> list[Callable[..., Any]]:
         return [self.plan_revocation, self.end_grace, self.still_served, self.revoke, self.close_revocation]
@@ -111,6 +115,9 @@ class Revoking:
     @activity.defn
     async def close_revocation(self, step: RevocationStep) -> Done:
         self.asked.append(f"close/{step.outcome}")
+        self.word = step.word
+        if step.outcome == "failed" and self.keeps_open is not None:
+            raise self.keeps_open
         return Done()
 
 
@@ -140,9 +147,10 @@ class Here:
     renewing: StandIns
     environment: WorkflowEnvironment
 
-    async def fails(self) -> str | None:
+    async def fails(self, words: str = "") -> str | None:
         with pytest.raises(WorkflowFailureError) as failed:
             await self.run.result()
+        assert words in words_of(failed.value)
         return code_of(failed.value)
 
     async def approval(self, after: str = "") -> Approval:
@@ -224,6 +232,18 @@ async def test_what_is_still_served_is_not_revoked_and_it_is_closed_as_failed(be
     here = await begin(Revoking(refuses=StillServed("web-1 still holds it.")), StandIns(plan()))
     assert await here.fails() == StillServed.code
     assert here.acts.asked[-1] == "close/failed"
+
+
+async def test_what_must_not_be_forgotten_stays_open_and_the_next_run_goes_on_with_it(
+    begin: Begin, server: WorkflowEnvironment
+) -> None:
+    acts = Revoking(refuses=CaRefused("No."), keeps_open=NotAuthorized("It has been replaced."))
+    here = await begin(acts, StandIns(plan()))
+    goes_on = "It stays open: It has been replaced. Start it again, and it goes on with what it was to revoke"
+    assert await here.fails(words=goes_on) == CaRefused.code
+    acts.refuses = None
+    assert (await (await _start(server)).result()).revoked == (OLD,)
+    assert acts.asked[-4:] == ["plan", "look", f"revoke/{OLD}", "close/revoked"]
 
 
 async def _other(server: WorkflowEnvironment) -> WorkflowHandle[Any, CertificateRenewalResult]:
@@ -321,7 +341,7 @@ async def test_an_approval_that_expired_while_it_was_replaced_is_asked_for_anew(
     panel.expired = True
     replacing.go.set()
     second = await here.approval(after=first.digest)
-    assert here.acts.asked == ["plan", "look", "look"]
+    assert here.acts.asked == ["plan", "look"], "not even looked at"
     await here.told("anna", second)
     assert (await here.run.result()).revoked == (OLD,)
 
@@ -345,3 +365,5 @@ async def test_aborted_before_the_ca_was_asked_it_revokes_nothing(
     await here.run.execute_update("abort", Steer(reason="not now"), result_type=Steered)
     assert await here.fails() == "Aborted"
     assert here.acts.asked == ["plan", "close/failed"]
+    assert here.acts.word is not None
+    assert here.acts.word.told.steer.reason == "not now"

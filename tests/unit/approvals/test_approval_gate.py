@@ -178,6 +178,33 @@ def test_an_effect_without_a_request_or_with_too_few_votes_does_not_begin(
     assert here.journal.steps(operation)[-1].step == STEP
 
 
+def test_what_comes_before_the_first_effect_wants_the_approval_and_leaves_it_to_the_effect(
+    house: Callable[..., House],
+) -> None:
+    here = house()
+    operation = here.open()
+    for match, approver in (("nobody was asked", "anna"), (r"1 of 2 approvals", "ben")):
+        with pytest.raises(NotApproved, match=match):
+            as_activity(lambda: here.gate.granted(operation))
+        asked = here.approve(operation, approver)
+    as_activity(lambda: here.gate.granted(operation))
+    assert here.approvals.used(asked.digest) is None
+    here.begin(operation)
+    as_activity(lambda: here.gate.granted(operation))
+    as_activity(lambda: house(installed=False).gate.granted(operation))
+
+
+def test_only_a_vote_of_somebody_who_counts_rejects_it(house: Callable[..., House]) -> None:
+    here = house()
+    operation = here.open()
+    assert not as_activity(lambda: here.gate.refused(operation))
+    asked = here.approve(operation, "anna")
+    assert not as_activity(lambda: here.gate.refused(operation))
+    here.cast(operation, vote(asked.digest, "ben", Verdict.REJECT))
+    assert as_activity(lambda: here.gate.refused(operation))
+    assert as_activity(lambda: here.gate.denied(operation)) == "its approval is refused"
+
+
 def test_undoing_asks_nobody(house: Callable[..., House]) -> None:
     here = house()
     assert here.begin(here.open(), "undo/web-1") == {}

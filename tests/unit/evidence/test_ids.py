@@ -2,11 +2,12 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.ids import _Sequence, operation_id, uuid7
+from rules.ids import _Sequence, made_at, operation_id, uuid7
 
 
 def test_the_rfcs_vector() -> None:
@@ -14,6 +15,7 @@ def test_the_rfcs_vector() -> None:
     made = uuid7(0x017F22E279B0, rand_a << 30 | rand_b >> 32, rand_b & 0xFFFFFFFF)
     assert made == uuid.UUID("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
     assert made.version == 7
+    assert made_at(str(made)) == datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
 
 
 @given(st.lists(st.integers(0, 2**48 - 1), min_size=2, max_size=50))
