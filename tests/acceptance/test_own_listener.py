@@ -80,7 +80,6 @@ def metrics(port: int) -> str:
         connection.close()
 
 
-@pytest.mark.chaos  # load; tests/integration/tls has it without Temporal
 @pytest.mark.timeout(600)  # a machine under load takes its time, and the clients are a part of the load
 def test_the_codec_servers_certificate_is_issued_and_then_renewed_under_load(fleet: Fleet) -> None:
     fleet.build(targets=("web-1",))
