@@ -20,9 +20,9 @@ from workers.wiring import Wiring
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises what stands in the way before the port is opened."""
     logs = configure_logging(settings.telemetry, service="codec-server")
+    wiring = Wiring(settings, service="codec-server")
     try:
         groups.narrow()
-        wiring = Wiring(settings, service="codec-server")
         check_secrets(wiring, shared_secrets, codec_server_secrets)
         wiring.check_schema()
         check_key_ring(wiring)
@@ -40,6 +40,7 @@ def run(settings: Settings) -> None:
             metrics_port=given.metrics_port,
         )
     finally:
+        wiring.close()
         logs.stop()
 
 

@@ -5,6 +5,9 @@ certificate first of all (`api.tls`). Changed certificates, roots and CRLs are f
 """
 
 import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -43,13 +46,24 @@ def serve(  # noqa: PLR0913 - what is served, where and how, and what it is call
     async def until_signalled() -> None:
         async with metrics_on(metrics_port) as measures:
             connections = Connections(listener, measures.cut)
-            server = uvicorn.Server(configured(app, connections, measures.registry, tls))
+            server = _Server(configured(app, connections, measures.registry, tls))
             sockets = listening(host, port, connections)
             _log.info("listening", listener=listener.value, host=host, port=port, tls=tls is not None)
             await server.serve(sockets)
             await connections.close()
 
     asyncio.run(until_signalled())
+
+
+class _Server(uvicorn.Server):
+    """Ends, and lets its process end: uvicorn's own raises the signal once more, which kills what is in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 def configured(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -139,12 +139,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Run and leave.
+    """Run and leave."""
+    leave(run())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process in order.
 
     Threads of Temporal's client call into Python while it ends, which now and then aborts a process that has done
-    its work. So what was printed is flushed, and the process leaves without waiting for them.
+    its work. So what was begun is ended, what was printed is flushed, and it leaves without waiting for them.
     """
-    code = run()
+    if (endings := sys.modules.get("workers.endings")) is not None:
+        with contextlib.suppress(KeyboardInterrupt):
+            endings.end_all()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -173,7 +173,10 @@ def _blank(_logger: Any, _method: str, rendered: Any) -> Any:
 
 
 def start_tracing(settings: TelemetrySettings, *, service: str) -> "TracerProvider | None":
-    """Export spans by OTLP over HTTP where the settings say so; the library loads only then."""
+    """Export spans by OTLP over HTTP where the settings say so; the library loads only then.
+
+    Whoever starts it shuts it down before the process ends: the last spans leave then.
+    """
     if settings.otlp_endpoint is None:
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -181,6 +184,7 @@ def start_tracing(settings: TelemetrySettings, *, service: str) -> "TracerProvid
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"redoubt-{service}"}))
+    named = Resource.create({"service.name": f"redoubt-{service}"})
+    provider = TracerProvider(resource=named, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
     return provider

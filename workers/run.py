@@ -104,6 +104,12 @@ class _Process:
         self._work = _Work()
 
     async def run(self) -> int:
+        try:
+            return await self._run()
+        finally:
+            self._wiring.close()  # here, for leaving the loop waits for threads, which may hang
+
+    async def _run(self) -> int:
         groups.narrow()
         await asyncio.to_thread(check_startup, self._wiring, self._pools)
         runtime = start_runtime(next((one.metrics_port for one in self._given if one.metrics_port), None))
@@ -160,6 +166,7 @@ class _Process:
             await asyncio.wait_for(self._work.drain(), grace)
         except TimeoutError:
             _log.error("an activity did not end: the process leaves without it", waited_s=grace)
+            self._wiring.close()
             self._leave(1)
         _log.info("drained")
         return 1 if died else 0

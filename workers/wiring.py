@@ -25,6 +25,7 @@ from schemas.settings.issuers import AcmeIssuer, LocalIssuer, ManualIssuer, Vaul
 from schemas.settings.key_stores import Pkcs11Store
 from schemas.settings.targets import TargetSettings
 from schemas.settings.vault import VaultServer
+from workers.endings import Endings
 from workers.once import Once
 
 if TYPE_CHECKING:
@@ -66,10 +67,15 @@ class Wiring:
         self.settings: Final = settings
         self._service = service
         self._once = Once()
+        self._endings = Endings()
         self.meter: MetricMeter | None = None
         """The runtime's, in a worker process: set before any activity is built."""
         self.runs: Final[dict[str, Runs]] = {}
         """By capability, in a worker process: set before its activities are built."""
+
+    def close(self) -> None:
+        """Before the process ends: give back what would outlive it. What is asked for later begins anew."""
+        self._endings.run()
 
     # --- secrets and keys -----------------------------------------------------------------------------
 
@@ -126,9 +132,14 @@ class Wiring:
 
     def vault(self, given: VaultServer) -> "VaultSession":
         """One log-in for all that is at the same Vault by the same way in: a wrapped secret ID is good for once."""
+        return self._once.get(("vault", given), lambda: self._vault(given))
+
+    def _vault(self, given: VaultServer) -> "VaultSession":
         from clients.secrets.vault_session import VaultSession
 
-        return self._once.get(("vault", given), lambda: VaultSession("this worker", given, self.secrets()))
+        session = VaultSession("this worker", given, self.secrets())
+        self._endings.add(f"log-in to {session.address}", session.close)
+        return session
 
     # --- certificates ---------------------------------------------------------------------------------
 
@@ -365,7 +376,10 @@ class Wiring:
         from clients.temporal.spans import Spans
 
         provider = start_tracing(self.settings.telemetry, service=self._service)
-        return RedoubtPlugin(self.codec(), spans=None if provider is None else Spans(provider))
+        if provider is None:
+            return RedoubtPlugin(self.codec(), spans=None)
+        self._endings.add("last spans", provider.shutdown)
+        return RedoubtPlugin(self.codec(), spans=Spans(provider))
 
     async def client(self, capability: str, runtime: "Runtime | None" = None) -> "Client":
         """The client of the capability's namespace. Raises `DependencyUnavailable` when Temporal is away."""

@@ -1,4 +1,4 @@
-"""A log-in to Vault that lasts: renewed in time, made again at its maximum life, revoked when the process ends.
+"""A log-in to Vault that lasts: renewed in time, made again at its maximum life, revoked when it is closed.
 
 - Nothing is sent before the first question. A thread of its own renews the token while nobody asks.
 - A token that Vault refuses is followed by one new log-in, and the question is put once more.
@@ -6,7 +6,6 @@
 - Answers are bounded, redirects are not followed: the token would go along to wherever they lead.
 """
 
-import atexit
 import contextlib
 import threading
 from collections.abc import Callable
@@ -149,8 +148,6 @@ class VaultSession:
         self._ended.clear()
         self._changed.set()
         if self._keeper is None or not self._keeper.is_alive():
-            if self._keeper is None:
-                atexit.register(self.close)
             self._keeper = threading.Thread(target=self._renewing, name="vault-token", daemon=True)
             self._keeper.start()
 

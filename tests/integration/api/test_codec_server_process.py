@@ -96,7 +96,7 @@ def test_encode_and_decode_with_the_installations_keys_leave_evidence_and_no_tra
     assert CANARY.encode() not in entry
 
     server.signal(signal.SIGTERM)
-    server.wait(30)
+    assert server.wait(30) == 0
     log = server.log.read_text()
     assert "/{secret_path}/decode" in log
     assert SECRET_PATH not in log

@@ -1,6 +1,7 @@
 """A pool for the tests of the worker process: one workflow with one activity that the test holds and releases.
 
-Run as a program it is `redoubt workers run NAME [workflows|activities]` on the settings of REDOUBT_CONFIG.
+Run as a program it is `redoubt workers run NAME [workflows|activities]` on the settings of REDOUBT_CONFIG. Where these
+name an issuer at Vault it logs in there, and `accessor` tells its token.
 """
 
 import os
@@ -9,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from temporalio import activity, workflow
 
@@ -17,6 +18,9 @@ with workflow.unsafe.imports_passed_through():
     import structlog
 
 from schemas.contract import Contract, WorkflowInput
+
+if TYPE_CHECKING:
+    from workers.wiring import Wiring
 
 
 class HoldInput(WorkflowInput):
@@ -76,6 +80,14 @@ def _broken_threads(name: str, most: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(most, initializer=die if name.endswith("activity") else None)
 
 
+def _built(folder: Path, wiring: "Wiring") -> TinyActivities:
+    for issuer in wiring.settings.issuers.values():
+        if issuer.kind == "vault-pki":
+            seen = wiring.vault(issuer.vault).ask(lambda client: client.auth.token.lookup_self())
+            (folder / "accessor").write_text(seen["data"]["accessor"])
+    return TinyActivities(folder)
+
+
 def main() -> int:
     from clients.settings import load  # noqa: PLC0415 - the workflow sandbox imports this module too
     from workers import building, run  # noqa: PLC0415
@@ -87,7 +99,7 @@ def main() -> int:
         name,
         "Holds until it is told.",
         workflows=(f"{module}:Hold",),
-        activities=((f"{module}:TinyActivities", lambda kind, _wiring: kind(folder)),),
+        activities=((f"{module}:TinyActivities", lambda _kind, wiring: _built(folder, wiring)),),
         key_stores=lambda settings: [name for name in settings.key_stores if name == "hsm"],
     )
     if "broken" in sys.argv:
@@ -98,4 +110,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from cli.main import leave
+
+    leave(main())
