@@ -50,9 +50,9 @@ AWAY: Final[dict[RPCStatusCode, str]] = {
 class Cluster:
     """The connections of one command, one a namespace."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, wiring: Wiring | None = None) -> None:
         self.settings = settings
-        self.wiring = Wiring(settings)
+        self.wiring = wiring or Wiring(settings)
         self._clients: dict[str, Client] = {}
 
     async def client(self, capability: str) -> Client:

@@ -33,6 +33,10 @@ def audit_secrets(settings: Settings) -> Secrets:
     yield "evidence.log_key", settings.evidence.log_key
 
 
+def api_secrets(settings: Settings) -> Secrets:
+    yield from _present("api.signing_key", settings.api.signing_key)
+
+
 def codec_server_secrets(settings: Settings) -> Secrets:
     yield from _present("codec_server.token", settings.codec_server.token)
     yield from _present("codec_server.secret_path", settings.codec_server.secret_path)

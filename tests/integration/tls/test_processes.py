@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import http.client
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -170,6 +171,8 @@ def test_the_api_is_served_by_tls_to_whom_the_policy_names(made: Installation, s
         assert 'redoubt_tls_handshakes_total{listener="api",resumed="no"}' in text
         for reason in ("no-client-certificate", "old-tls-version"):
             assert f'listener="api",reason="{reason}"}} 1.0' in text
+        child.signal(signal.SIGTERM)
+        assert child.wait(60) == 0
     finally:
         child.kill()
 
