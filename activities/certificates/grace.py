@@ -4,13 +4,16 @@ While the grace lasts the renewal holds the certificate's workflow ID, so no oth
 (the sweep, since a CA says that the new certificate is due; a revocation) has it end, and waits until it has. Nothing
 is put back, and nothing of the old one is retired: that is left to the renewal that follows.
 
-Who asks is not believed: a revocation is looked up in the records with its authority, and without one the CAs are
-asked again.
+Who asks is not believed: a revocation is looked up in the records with its authority and its approval, and without one
+the CAs are asked again. A run that was reset meanwhile, or that could not hear it yet, is told again.
 """
 
+import contextlib
+import math
 import time
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
@@ -21,13 +24,17 @@ from rules import certificates as rules
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import CertificateFacts, CertificateRenewalInput, Done, EndGrace, SweepDecision
 from schemas.contract import line_of
-from schemas.errors import NotAuthorized
-from schemas.evidence import Entry, Event, Kind
+from schemas.errors import Fenced, NotAuthorized
+from schemas.evidence import Event
 from schemas.principals import Act
 from schemas.runs import Steer
 from store import Operation
 
+GRACE_ENDED = "grace-ended"
+"""The journal's step that holds that we have ended the grace, and why."""
+
 _LOOK_EVERY_S = 1.0
+_TELL_EVERY_S = 30.0
 
 
 class GraceJudge(KnownCertificates):
@@ -66,24 +73,31 @@ class GraceActivities(GraceJudge):
     def end_grace(self, asked: EndGrace) -> Done:
         """Have the renewal that runs end without (the rest of) its grace; return once none runs any more."""
         given = CertificateRenewalInput(certificate=asked.certificate)
-        workflow_id = WORKFLOW_TYPES[KIND].workflow_id(given)
-        runs, why = self._around.runs(), self._why(asked)
-        run = runs.open_run(workflow_id)
-        if why and run is not None:
-            info, steer = activity.info(), Steer(reason=line_of(why))
-            request = self._around.signed_update(Act.END_GRACE, KIND, given, steer, run)
-            once = f"{info.workflow_run_id}/{info.activity_id}"
-            runs.tell(run, workflow_id, Act.END_GRACE, steer, request, once)
-        while runs.open_run(workflow_id) is not None:
+        workflow_id, open_run = WORKFLOW_TYPES[KIND].workflow_id(given), self._around.runs().open_run
+        why, told, turn, again = self._why(asked), "", 0, 0.0
+        while run := open_run(workflow_id):
+            if told not in {"", run}:
+                why, turn, again = self._why(asked), 0, 0.0  # of another renewal it may not be true
+            if why and time.monotonic() >= again:
+                heard = self._told(run, given, why, turn)
+                turn, again = turn + 1, math.inf if heard else time.monotonic() + _TELL_EVERY_S
+            told = run
             time.sleep(_LOOK_EVERY_S)  # where the activity is cancelled this raises
         return Done(words=why)
+
+    def _told(self, run: str, given: CertificateRenewalInput, why: str, turn: int) -> bool:
+        info, steer = activity.info(), Steer(reason=line_of(why))
+        request = self._around.signed_update(Act.END_GRACE, KIND, given, steer, run)
+        once = f"{info.workflow_run_id}/{info.activity_id}/{run}/{turn}"
+        workflow_id = WORKFLOW_TYPES[KIND].workflow_id(given)
+        return self._around.runs().tell(run, workflow_id, Act.END_GRACE, steer, request, once)
 
     def _why(self, asked: EndGrace) -> str:
         """In words; empty if there is no reason (any more)."""
         left = self._unfinished_renewal(asked.certificate)
         why = self._by_revocation(asked) if asked.revocation else self._by_cas(asked.certificate, left)
         if why and left is not None:
-            self._tell(left, why)
+            self._keep(left, why)
         return why
 
     def _by_revocation(self, asked: EndGrace) -> str:
@@ -91,6 +105,7 @@ class GraceActivities(GraceJudge):
         if (opened.kind, opened.subject, opened.closed) != (REVOCATION, asked.certificate, None):
             raise NotAuthorized(f"No revocation of {asked.certificate} is under way that asks for this.")
         self._around.gate.confirm(opened.operation, "grace")
+        self._around.approvals.granted(opened.operation)
         return f"the revocation {opened.operation} waits for it"
 
     def _by_cas(self, certificate: str, left: Operation | None) -> str:
@@ -99,18 +114,10 @@ class GraceActivities(GraceJudge):
         overruled = self._overruled(left, self._held_by(self._settings(certificate).targets))
         return "" if overruled is None else overruled.why
 
-    def _tell(self, left: Operation, why: str) -> None:
-        """Before the run is told, and once for each who asks."""
-        info = activity.info()
-        entry = Entry(
-            operation=left.operation,
-            step=f"grace-ended/{info.workflow_run_id}",
-            kind=Kind.NOTE,
-            what=Event.CERTIFICATE_GRACE_ENDED,
-            subject=left.subject,
-            who=self._around.service,
-            run=f"{info.workflow_id}/{info.workflow_run_id}",
-            at=datetime.now(UTC),
-            facts={"why": why[:1000]},
-        )
-        self._around.journal.note(entry)
+    def _keep(self, left: Operation, why: str) -> None:
+        """Before the run is told; one that goes back, or has ended meanwhile, has no grace."""
+        facts: dict[str, JsonValue] = {"why": why[:1000]}
+        with contextlib.suppress(Fenced):
+            self._around.journal.keep(
+                left.operation, GRACE_ENDED, Event.CERTIFICATE_GRACE_ENDED, facts, facts
+            )

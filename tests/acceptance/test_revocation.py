@@ -114,8 +114,10 @@ async def test_approved_by_two_it_is_replaced_everywhere_and_then_revoked_at_the
     assert "The grace was ended early" in (await renewal.result())["retired"][0]
     assert events(fleet, result["operation"])[-1] == "consumed"
     told = [json.loads(entry) for (entry,) in rows(fleet, "SELECT entry FROM evidence ORDER BY id")]
-    assert [one["who"] for one in told if one["what"] == "certificate.grace_ended"] == [
-        "service:certificates"
+    ended = [one for one in told if one["what"] == "certificate.grace_ended"]
+    assert [(one["kind"], one["who"]) for one in ended] == [
+        ("intent", "service:certificates"),
+        ("outcome", "service:certificates"),
     ]
 
 

@@ -1,16 +1,18 @@
 """Who may end a grace: a revocation that is under way, and a CA that wants the new one replaced; nobody else."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.certificates.grace import GraceActivities
+from activities.certificates import grace
+from activities.certificates.grace import GRACE_ENDED, GraceActivities
 from activities.looking import Looks
 from clients.revocation import RevocationStatus
 from schemas.certificates import EndGrace
-from schemas.errors import NotAuthorized
+from schemas.errors import NotApproved, NotAuthorized
 from schemas.evidence import Event
 from schemas.principals import Act
 from schemas.settings.certificates import RenewalPolicy
@@ -22,21 +24,29 @@ RENEWAL, REVOCATION, RUN = "op-1", "op-9", "its-run"
 
 
 class Runs:
-    """One renewal that ends once it has been told, or once it was looked at."""
+    """A renewal that ends after two looks, unless the test says which runs are there, and how each answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *seen: str, deaf: Sequence[str] = ()) -> None:
         self.told: list[tuple[str, str, str]] = []
-        self.looks = 0
+        self.asked: list[tuple[str, object, str]] = []
+        """Which run, by which request, and its idempotency key."""
+        self.seen = list(seen or (RUN, RUN))
+        self.deaf = list(deaf)
+        """The runs that do not hear the first time they are told."""
 
-    def tell(self, run: str, workflow_id: str, update: str, given: Any, _request: object, _once: str) -> bool:
-        assert run == RUN
+    def tell(  # noqa: PLR0913, PLR0917 - as the port has it
+        self, run: str, workflow_id: str, update: str, given: Any, request: object, once: str
+    ) -> bool:
         self.told.append((workflow_id, update, given.reason))
+        self.asked.append((run, request, once))
+        if run in self.deaf:
+            self.deaf.remove(run)
+            return False
         return True
 
     def open_run(self, workflow_id: str) -> str | None:
         assert workflow_id == "certificate-renewal/www"
-        self.looks += 1
-        return RUN if self.looks <= 2 else None
+        return self.seen.pop(0) if self.seen else None
 
 
 def opened(operation: str, kind: str, *, closed: str | None = None, subject: str = "www") -> Operation:
@@ -73,7 +83,7 @@ def around(
         operation=lambda _: revocation,
         steps=lambda _: (*steps, issued),
         endings=lambda *_: (),
-        note=notes.append,
+        keep=lambda operation, step, what, facts, _: notes.append((operation, step, what, facts)),
     )
     target = SimpleNamespace(current=lambda: NEW.fingerprint, read=lambda _: b"chain")
     targets = tuple(SimpleNamespace(name=name) for name in TARGETS)
@@ -83,7 +93,8 @@ def around(
         journal=journal,
         runs=lambda: runs,
         gate=SimpleNamespace(confirm=lambda *_: {}),
-        signed_update=lambda *_: None,
+        approvals=SimpleNamespace(granted=lambda _: None),
+        signed_update=lambda _act, _kind, _given, _steer, run: f"for {run}",
         target=lambda _: target,
         reader=SimpleNamespace(read=lambda _: never),
         issuer=lambda _: SimpleNamespace(trust_anchors=lambda: b""),
@@ -94,10 +105,16 @@ def around(
     )
 
 
-def ended(asked: EndGrace, **given: Any) -> tuple[Runs, list[Any]]:
-    runs, notes = Runs(), list[Any]()
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grace, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(grace, "_TELL_EVERY_S", 0.0)
+
+
+def ended(asked: EndGrace, runs: Runs | None = None, **given: Any) -> tuple[Runs, list[Any]]:
+    runs, notes = runs or Runs(), list[Any]()
     ActivityEnvironment().run(GraceActivities(around(runs, notes, **given)).end_grace, asked)
-    assert runs.looks == 3, "it returns once the renewal has ended"
+    assert not runs.seen, "it returns once the renewal has ended"
     return runs, notes
 
 
@@ -107,12 +124,7 @@ def test_a_revocation_that_is_under_way_ends_it_and_the_evidence_says_for_whom()
     ((workflow_id, update, reason),) = runs.told
     assert (workflow_id, update) == ("certificate-renewal/www", Act.END_GRACE)
     assert REVOCATION in reason
-    ((one,)) = notes
-    assert (one.what, one.operation, one.facts) == (
-        Event.CERTIFICATE_GRACE_ENDED,
-        RENEWAL,
-        {"why": reason},
-    )
+    assert notes == [(RENEWAL, GRACE_ENDED, Event.CERTIFICATE_GRACE_ENDED, {"why": reason})]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +141,40 @@ def test_no_other_operation_does(other: Operation) -> None:
     with pytest.raises(NotAuthorized):
         ActivityEnvironment().run(acts.end_grace, EndGrace(certificate="www", revocation=REVOCATION))
     assert (runs.told, notes) == ([], [])
+
+
+def test_one_that_nobody_has_approved_ends_no_grace() -> None:
+    runs, notes = Runs(), list[Any]()
+    revocation = opened(REVOCATION, "CertificateRevocation")
+    surroundings = around(runs, notes, revocation=revocation)
+
+    def nobody_has(operation: str) -> None:
+        raise NotApproved(f"Nobody has approved {operation}.")
+
+    surroundings.approvals.granted = nobody_has
+    acts = GraceActivities(surroundings)
+    with pytest.raises(NotApproved, match=REVOCATION):
+        ActivityEnvironment().run(acts.end_grace, EndGrace(certificate="www", revocation=REVOCATION))
+    assert (runs.told, notes) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("seen", "deaf", "told"),
+    [
+        ((RUN, RUN, RUN), (RUN,), [RUN, RUN]),
+        ((RUN, "reset", "reset"), (), [RUN, "reset"]),
+        ((RUN, "reset", "reset", "reset"), (RUN, "reset"), [RUN, "reset", "reset"]),
+    ],
+)
+def test_a_run_that_could_not_hear_it_or_was_reset_is_told_again_and_then_left_alone(
+    seen: tuple[str, ...], deaf: tuple[str, ...], told: list[str]
+) -> None:
+    """Or the whole grace would be waited for: a run that was reset knows nothing of what the other was told."""
+    revocation = opened(REVOCATION, "CertificateRevocation")
+    asked = EndGrace(certificate="www", revocation=REVOCATION)
+    runs, _ = ended(asked, Runs(*seen, deaf=deaf), revocation=revocation)
+    assert [(run, request) for run, request, _ in runs.asked] == [(run, f"for {run}") for run in told]
+    assert len({once for _, _, once in runs.asked}) == len(told), "said anew, and not once more the same"
 
 
 def test_without_one_the_ca_must_say_so_of_what_every_target_was_verified_with() -> None:
