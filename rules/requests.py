@@ -6,7 +6,8 @@
   request also fits one run only.
 - It is good from a minute before its issue (clocks differ) until it expires, and for a day at most.
 - A key speaks for its owner, or, where the policy lets its owner vouch, for people who have shown themselves in one
-  of the ways named there. Nobody is vouched into hardware: only one's own key in hardware counts as that.
+  of the ways named there: so only for those to whom the policy gives such a way. Nobody is vouched into hardware: only
+  one's own key in hardware counts as that.
 """
 
 import base64
@@ -84,11 +85,19 @@ def spoken(policy: Policy, request: SignedRequest) -> Spoken | str:
         if claimed.shown is not own:
             return f"who signs with a key of their own is shown by {own}, and not by {claimed.shown}"
         return Spoken(key, Principal(name=owner, shown=own, hardware=in_hardware(policy, key)))
+    return _why_not_vouched(policy, owner, claimed) or Spoken(
+        key, claimed.model_copy(update={"hardware": False})
+    )
+
+
+def _why_not_vouched(policy: Policy, owner: str, claimed: Principal) -> str:
     if claimed.shown not in policy.principals[owner].vouches_for:
         return f"{owner} may not vouch for who was shown by {claimed.shown}"
     if claimed.name not in policy.principals:
         return f"the policy knows nobody named {claimed.name}"
-    return Spoken(key, claimed.model_copy(update={"hardware": False}))
+    if not policy.principals[claimed.name].ways(claimed.shown):
+        return f"the policy gives {claimed.name} nothing to be shown by as {claimed.shown}"
+    return ""
 
 
 def key_of(policy: Policy, key_id: str) -> tuple[str, SigningKey] | None:

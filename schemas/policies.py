@@ -71,6 +71,15 @@ class PrincipalEntry(Contract):
     vouches_for: frozenset[Literal[Shown.OIDC, Shown.CLIENT_CERTIFICATE, Shown.API_KEY]] = frozenset()
     """A service that authenticates people (the API): its keys may sign for who has shown themselves to it so."""
 
+    def ways(self, shown: Shown) -> tuple[OidcIdentity | str, ...]:
+        """What it can show to who vouches, of this kind."""
+        kinds: dict[Shown, tuple[OidcIdentity | str, ...]] = {
+            Shown.OIDC: self.oidc,
+            Shown.CLIENT_CERTIFICATE: self.client_certificates,
+            Shown.API_KEY: self.api_keys,
+        }
+        return kinds.get(shown, ())
+
 
 class Grant(Contract):
     role: Role

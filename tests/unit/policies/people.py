@@ -10,7 +10,7 @@ from clients.signers import Signer
 from clients.signers.fido2 import Fido2Signer, Prompts, enroll
 from clients.signers.file import FileSigner
 from rules.requests import Facing
-from schemas.policies import Grant, Policy, PrincipalEntry, Role
+from schemas.policies import Grant, OidcIdentity, Policy, PrincipalEntry, Role
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from schemas.signing_keys import SigningKey
 from tests.servers.fido2_key import SoftwareKey
@@ -48,7 +48,7 @@ ADMIN, SECOND = fido2_signer("root"), fido2_signer("deputy")
 def policy(*grants: Grant, **changes: Any) -> Policy:
     people = {
         "anna": PrincipalEntry(signing_keys=(key_of(ANNA, "anna-1"),)),
-        "ben": PrincipalEntry(),
+        "ben": PrincipalEntry(oidc=(OidcIdentity(issuer="https://login.example.com", subject="ben"),)),
         "service:api": PrincipalEntry(
             signing_keys=(key_of(API, "api-1"),), vouches_for=frozenset({Shown.OIDC})
         ),

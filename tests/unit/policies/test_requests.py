@@ -4,10 +4,13 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.identities.signing_keys import verify
 from rules.requests import LONGEST, SKEW, Facing, Spoken, input_digest, mismatch, spoken, statement
 from schemas.certificates import CertificateRenewalInput
+from schemas.policies import OidcIdentity, PrincipalEntry
 from schemas.principals import Act, Principal, Shown, SignedRequest
 from tests.unit.policies.people import ANNA, API, FACING, key_of, policy, request
 
@@ -95,6 +98,31 @@ def test_the_api_vouches_for_whom_it_may_and_never_into_hardware() -> None:
     assert found.principal == Principal(name="ben", shown=Shown.OIDC)
     assert "vouch" in str(spoken(policy(), request(API, Principal(name="ben", shown=Shown.API_KEY))))
     assert "nobody" in str(spoken(policy(), request(API, Principal(name="carla", shown=Shown.OIDC))))
+
+
+WAYS: dict[Shown, PrincipalEntry] = {
+    Shown.OIDC: PrincipalEntry(oidc=(OidcIdentity(issuer="https://login.example.com", subject="ben"),)),
+    Shown.CLIENT_CERTIFICATE: PrincipalEntry(client_certificates=("a" * 64,)),
+    Shown.API_KEY: PrincipalEntry(api_keys=("b" * 64,)),
+}
+
+
+@given(
+    st.sampled_from([*WAYS]),
+    st.sets(st.sampled_from([*WAYS])),
+    st.sets(st.sampled_from([*WAYS])),
+)
+def test_who_vouches_speaks_for_nobody_who_can_not_be_shown_so(
+    claimed: Shown, has: set[Shown], vouches_for: set[Shown]
+) -> None:
+    person = PrincipalEntry.model_validate(
+        {name: value for way in has for name, value in WAYS[way].model_dump(exclude_defaults=True).items()}
+    )
+    made = policy()
+    api = made.principals["service:api"].model_copy(update={"vouches_for": frozenset(vouches_for)})
+    made = made.model_copy(update={"principals": {**made.principals, "ben": person, "service:api": api}})
+    found = spoken(made, request(API, Principal(name="ben", shown=claimed)))
+    assert isinstance(found, Spoken) == (claimed in has and claimed in vouches_for)
 
 
 def test_a_person_vouches_for_nobody_and_a_strange_key_for_nobody_either() -> None:
