@@ -4,7 +4,7 @@ Neither can be undone, so each waits until its intent is in the evidence log, an
 is verified with what replaces it and the grace after that is over.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,11 +13,13 @@ from temporalio import activity
 
 from activities import clock
 from activities.beating import beats
-from activities.certificates.issued import LOOKED_BACK, KnownCertificates
-from activities.certificates.steps import FORWARD, KIND, plan_of
+from activities.certificates.giving_up import plan_of_revocation
+from activities.certificates.issued import LOOKED_BACK, Issued, KnownCertificates
+from activities.certificates.steps import FORWARD, KIND, REVOCATION, plan_of
 from clients.targets import Fence
+from rules.endings import REVOKE
 from schemas.certificates import Close, RenewalPlan, Retired
-from schemas.errors import InItsGrace, NotAuthorized, StillServed
+from schemas.errors import InItsGrace, NotAuthorized, RedoubtError, StillServed
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 from schemas.settings.targets import TargetSettings
@@ -29,19 +31,47 @@ class RetiringActivities(KnownCertificates):
     @activity.defn
     @beats
     def revoke_previous(self, close: Close) -> Retired:
-        """Revoke what the targets had before, as superseded."""
+        """Revoke what the targets had before, as superseded, and what earlier renewals should have revoked so."""
         plan = self._plan(close.operation)
-        self._refuse_unless_replaced(plan, asked_for=plan.revoke_previous)
-        wanted = set(plan.previous.values())
+        held = self._refuse_unless_replaced(plan, asked_for=plan.revoke_previous)
         known = {one.facts.fingerprint: one for one in self._issued_before(plan.certificate)}
-        words = [
-            self._revoke(close.operation, known[fingerprint], RevocationReason.SUPERSEDED)
-            for fingerprint in sorted(wanted & known.keys())
-        ]
-        strangers = [
-            f"{one[:12]} was not issued by Redoubt and stays" for one in sorted(wanted - known.keys())
-        ]
-        return Retired(words=(*words, *strangers))
+        previous = set(plan.previous.values())
+        wanted = (previous & known.keys()) | self._left_unrevoked(plan.certificate, known)
+        words, failed = [], list[RedoubtError]()
+        for fingerprint in sorted(wanted - held - self._to_be_revoked(plan.certificate)):
+            try:
+                words.append(self._revoke(close.operation, known[fingerprint], RevocationReason.SUPERSEDED))
+            except RedoubtError as failure:
+                failed.append(failure)  # another CA may answer
+        if failed:
+            raise failed[0]
+        strangers = sorted(previous - known.keys())
+        return Retired(
+            words=(*words, *(f"{one[:12]} was not issued by Redoubt and stays" for one in strangers))
+        )
+
+    def _left_unrevoked(self, certificate: str, known: Mapping[str, Issued]) -> set[str]:
+        """What earlier renewals were to revoke and did not: their CA was away, or their grace was ended early."""
+        journal, now = self._around.journal, clock.now()
+        wanted: set[str] = set()
+        revoked: set[str] = set()
+        for kind in (KIND, REVOCATION):
+            for ending in journal.endings(kind, certificate, LOOKED_BACK):
+                steps = [one for one in journal.steps(ending.operation) if one.step.startswith(REVOKE)]
+                revoked |= {one.step.removeprefix(REVOKE) for one in steps if one.result is not None}
+                if kind == KIND and ending.outcome == "renewed":
+                    earlier = plan_of(journal.operation(ending.operation))
+                    wanted |= set(earlier.previous.values()) if earlier.revoke_previous else set()
+        return {one for one in wanted & known.keys() - revoked if known[one].facts.not_after > now}
+
+    def _to_be_revoked(self, certificate: str) -> set[str]:
+        """By a revocation that is under way, for a reason of its own, which a CA is told once."""
+        return {
+            one.fingerprint
+            for opened in self._around.journal.unfinished(REVOCATION)
+            if opened.subject == certificate
+            for one in plan_of_revocation(opened).certificates
+        }
 
     @activity.defn
     @beats
@@ -52,8 +82,11 @@ class RetiringActivities(KnownCertificates):
         words = [self._destroy(plan, place, key_id) for place, key_id in self._keys_before(plan)]
         return Retired(words=tuple(words))
 
-    def _refuse_unless_replaced(self, plan: RenewalPlan, *, asked_for: bool) -> None:
-        """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree."""
+    def _refuse_unless_replaced(self, plan: RenewalPlan, *, asked_for: bool) -> set[str]:
+        """Whoever may write to Temporal can ask for this step: the records and the targets themselves must agree.
+
+        Returns the fingerprints that targets hold now.
+        """
         if not asked_for:
             raise NotAuthorized(f"The plan of the operation on {plan.certificate} does not ask for this.")
         verified = {
@@ -71,6 +104,7 @@ class RetiringActivities(KnownCertificates):
                 )
 
         self._refuse_in_its_grace(plan, [verified[name].ended for name in plan.targets])
+        return {held.fingerprint for held in holding.values() if held is not None}
 
     def _refuse_in_its_grace(self, plan: RenewalPlan, ends: Iterable[datetime | None]) -> None:
         """It begins when the last target was verified, by the records; the run's own timer counts for nothing here."""

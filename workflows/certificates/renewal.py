@@ -61,7 +61,7 @@ UNDO_PAUSE = (1, 2, 5, 10, 30, 60)
 CAA_UNKNOWN = "CAA records were not looked up: neither the settings nor the CA say what it is called there."
 OPERATOR = "operator: pause, abort"
 RETIRE_PATIENCE_S = 120.0
-"""How long revocation and destruction are tried; keys that stay are taken up by the next renewal."""
+"""How long revocation and destruction are tried; what stays is taken up by the next renewal."""
 KEY_STORE_PATIENCE_S = 120.0
 """How long a key store that does not answer is tried."""
 

@@ -46,7 +46,9 @@ def retiring(*verified_ago: timedelta, grace: timedelta = HOUR) -> RetiringActiv
         )
         for name, ago in zip(TARGETS, verified_ago, strict=False)
     ]
-    journal = SimpleNamespace(operation=lambda _: opened, steps=lambda _: steps, endings=lambda *_: ())
+    journal = SimpleNamespace(
+        operation=lambda _: opened, steps=lambda _: steps, endings=lambda *_: (), unfinished=lambda _: ()
+    )
     around: Any = SimpleNamespace(
         journal=journal,
         inventory={"www": SimpleNamespace(targets=[SimpleNamespace(name=name) for name in TARGETS])},
