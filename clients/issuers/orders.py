@@ -5,7 +5,6 @@
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clients.issuers import Order
+from clients.locks import lock
 from clients.secrets.files import store_file
 from rules.points import reached
 from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
@@ -21,6 +21,8 @@ from schemas.errors import CaRefused, CaUnavailable, OrderInvalid, OrderLost
 _MAX_NAMES = 100
 _MAX_FILE_BYTES = 1 << 20
 _ROOTS = "roots.pem"
+_LOCK_WAIT_S = 60.0
+"""Vault is asked while the lock is held: as long as a few of its answers may take."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -107,13 +109,17 @@ class OrderFolder:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Alone among all threads and processes: each entry opens the file anew, and so waits for the others."""
+        """Alone among all threads and processes: each entry opens the file anew, and so waits for the others.
+
+        Raises `CaUnavailable` where one of them does not come to an end.
+        """
+        stuck = CaUnavailable(f"Another process works at {self._name} and does not come to an end.")
         with self.opened():
             handle = os.open(
                 self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
             )
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, _LOCK_WAIT_S, stuck)
             yield
         finally:
             os.close(handle)

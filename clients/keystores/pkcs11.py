@@ -7,10 +7,8 @@
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +24,7 @@ from pkcs11.util.rsa import encode_rsa_public_key
 
 from clients.keystores import KeyFacts
 from clients.keystores.sessions import Line, Sessions
+from clients.locks import lock
 from rules.points import reached
 from schemas.errors import KeyNotFound, KeyStoreUnavailable, KeyUnsuitable
 from schemas.settings.key_stores import KeyAlgorithm
@@ -146,25 +145,11 @@ class Pkcs11KeyStore:
                 f"The PKCS#11 module of key store {self.name} can't be opened."
             ) from error
         try:
-            _wait_for(handle)
+            stuck = KeyStoreUnavailable("Another process makes keys and does not come to an end.")
+            lock(handle, _LOCK_WAIT_S, stuck)
             yield
         finally:
             os.close(handle)
-
-
-def _wait_for(handle: int) -> None:
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise KeyStoreUnavailable(
-                    "Another process makes keys and does not come to an end."
-                ) from error
-            time.sleep(0.01)
-        else:
-            return
 
 
 class _Search(SearchIter):  # type: ignore[misc]  # as above

@@ -10,7 +10,6 @@
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from clients.keystores import KeyFacts
 from clients.keystores.sealed import Label, Seal
+from clients.locks import lock
 from clients.secrets.files import sync_folder
 from rules.points import reached
 from schemas.errors import KeyNotFound, KeyStoreUnavailable, KeyUnsuitable
@@ -34,6 +34,7 @@ SoftKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _SECRET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _DIGESTS: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 _MAX_ID_BYTES = 64
+_LOCK_WAIT_S = 60.0
 
 
 class SoftwareKeyStore:
@@ -165,7 +166,10 @@ class SoftwareKeyStore:
         self._folder("keys")
         handle = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            stuck = KeyStoreUnavailable(
+                f"Another process holds key store {self.name} and does not come to an end."
+            )
+            lock(handle, _LOCK_WAIT_S, stuck)
             yield
         finally:
             os.close(handle)

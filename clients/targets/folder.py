@@ -9,14 +9,14 @@ Rules:
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
+
+from clients.locks import lock
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -148,25 +148,13 @@ class Folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open("lock", flags, 0o600, dir_fd=self._fd)
         try:
-            _wait_for_lock(descriptor, time.monotonic() + within_s)
+            lock(descriptor, within_s, OSError(errno.ETIMEDOUT, "locked by another process"))
             yield
         finally:
             os.close(descriptor)
 
     def _refuse(self, bits: int) -> None:
         _ours(os.fstat(self._fd), bits)
-
-
-def _wait_for_lock(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise OSError(errno.ETIMEDOUT, "locked by another process") from None
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _ours(status: os.stat_result, forbidden: int) -> None:

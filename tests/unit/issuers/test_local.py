@@ -1,5 +1,6 @@
 """What only the local CA promises: its root, its orders' files, what it refuses to sign."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -214,3 +215,21 @@ def test_a_folder_that_can_not_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "ca").write_bytes(b"a file")
     with pytest.raises(CaUnavailable):
         ca_in(tmp_path).place_order(NAMES)
+
+
+def test_a_process_that_stands_still_with_the_lock_holds_nobody_up_for_ever(
+    ca: LocalCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clients.issuers.orders._LOCK_WAIT_S", 0.1)
+    url, lists = ca.place_order(NAMES).url, ca_in(tmp_path, crl_url="http://ca.example.com/crl.der")
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: ca.finalize(url, request(NAMES), beat),
+        ca.crl,
+        lists.refresh_lists,
+    )
+    with (tmp_path / "ca" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for use in uses:
+            with pytest.raises(CaUnavailable, match="does not come to an end"):
+                use()
+    assert ca.finalize(url, request(NAMES), beat).status == "valid"

@@ -1,5 +1,6 @@
 """What only the software key store promises: its files, its versions, its folder."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -153,3 +154,15 @@ def test_two_processes_make_versions_without_losing_one(store: SoftwareKeyStore,
         assert writer.stdout is not None
         writer.stdout.close()
     assert store.secret_versions("payload") == tuple(range(1, 41))
+
+
+def test_a_process_that_stands_still_with_the_lock_holds_nobody_up_for_ever(
+    store: SoftwareKeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clients.keystores.software._LOCK_WAIT_S", 0.1)
+    store.put_secret("payload", b"one")
+    with (tmp_path / "store" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(KeyStoreUnavailable, match="does not come to an end"):
+            store.put_secret("payload", b"two")
+    assert store.put_secret("payload", b"two") == 2
