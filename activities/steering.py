@@ -78,6 +78,22 @@ class Steering:
         """The same, by the activity that closes an operation as failed; it waits for records that are away."""
         return self._judged(opened, word, failed)
 
+    @property
+    def asks(self) -> bool:
+        """False in an installation without a policy: there everybody may tell a run everything."""
+        return not self._judge.policies.absent
+
+    def may_end_grace(self, opened: Operation, word: Word) -> None:
+        """By the activity that closes a renewal in its grace. Raises `NotAuthorized`."""
+        held = self._judge.held(Act.END_GRACE, opened.subject)
+        if held is None:
+            return
+        try:
+            self._who_has_said(held, opened, word, Act.END_GRACE)
+        except NotAuthorized as refused:
+            self._judge.refuse(opened.operation, "close", Act.END_GRACE, opened.subject, refused)
+            raise
+
     def _judged(self, opened: Operation, word: Word | None, failed: Callable[[], str]) -> Facts:
         if self._judge.policies.absent:
             return {}
@@ -87,33 +103,35 @@ class Steering:
         if held is None:
             return {}
         try:
-            requester, request = self._who_aborts(held, opened, word)
+            requester, request = self._who_has_said(held, opened, word, Act.ABORT)
         except NotAuthorized as refused:
             self._judge.refuse(opened.operation, "undo", Act.ABORT, opened.subject, refused)
             raise
         return {"authorized": _facts(held, requester, request)}
 
-    def _who_aborts(
-        self, held: Held, opened: Operation, word: Word | None
+    def _who_has_said(
+        self, held: Held, opened: Operation, word: Word | None, act: Act
     ) -> tuple[Principal, SignedRequest | None]:
         if opened.workflow_id != activity.info().workflow_id:
-            raise NotAuthorized("An operation is put back by its own run, and by no other.")
+            raise NotAuthorized(
+                "An operation is put back, given up or closed by its own run, and by no other."
+            )
         told = None if word is None else word.told
-        request = None if word is None or told is None or told.act is not Act.ABORT else word.request
+        request = None if word is None or told is None or told.act is not act else word.request
         if told is None or request is None:
-            return self._stranger(held, opened), None
-        if not (self._judge.records.used_by(request.nonce) or "").startswith(_takers(Act.ABORT)):
-            raise NotAuthorized("This was refused: this run has not taken the abort that it shows.")
+            return self._stranger(held, opened, act), None
+        if not (self._judge.records.used_by(request.nonce) or "").startswith(_takers(act)):
+            raise NotAuthorized(f"This was refused: this run has not taken the {act} that it shows.")
         # In time it was when it was taken, which the records show.
         asked = _asked(told, opened.kind, opened.subject, request)._replace(at=request.issued_at)
         return self._judge.requester(held, asked), request
 
-    def _stranger(self, held: Held, opened: Operation) -> Principal:
+    def _stranger(self, held: Held, opened: Operation, act: Act) -> Principal:
         try:
             return self._judge.requester(
                 held,
                 Asked(
-                    Act.ABORT,
+                    act,
                     opened.kind,
                     opened.workflow_id,
                     opened.subject,
@@ -123,6 +141,8 @@ class Steering:
                 ),
             )
         except NotAuthorized as refused:
+            if act is Act.END_GRACE:
+                raise
             raise NotAuthorized(
                 f"The operation on {opened.subject} is neither put back nor given up: it has not failed as far as its "
                 f"records show, and nobody has signed an abort. {refused.detail}"

@@ -181,6 +181,8 @@ class Close(Contract):
     certificate: str
     outcome: Literal["renewed", "undone"]
     why: str = ""
+    word: Word | None = None
+    """By whom its grace was ended; None: by nobody, or the records know of it."""
 
 
 class EndGrace(Contract):

@@ -13,10 +13,10 @@ import math
 import time
 from datetime import UTC, datetime
 
-from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
+from activities.certificates.in_grace import keep_ended
 from activities.certificates.issued import KnownCertificates
 from activities.certificates.sensing import heard
 from activities.certificates.steps import KIND, REVOCATION, plan_of
@@ -25,13 +25,9 @@ from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import CertificateFacts, CertificateRenewalInput, Done, EndGrace, SweepDecision
 from schemas.contract import line_of
 from schemas.errors import Fenced, NotAuthorized
-from schemas.evidence import Event
 from schemas.principals import Act
 from schemas.runs import Steer
 from store import Operation
-
-GRACE_ENDED = "grace-ended"
-"""The journal's step that holds that we have ended the grace, and why."""
 
 _LOOK_EVERY_S = 1.0
 _TELL_EVERY_S = 30.0
@@ -97,7 +93,8 @@ class GraceActivities(GraceJudge):
         left = self._unfinished_renewal(asked.certificate)
         why = self._by_revocation(asked) if asked.revocation else self._by_cas(asked.certificate, left)
         if why and left is not None:
-            self._keep(left, why)
+            with contextlib.suppress(Fenced):  # it goes back, or has ended: there is no grace
+                keep_ended(self._around.journal, left.operation, why)
         return why
 
     def _by_revocation(self, asked: EndGrace) -> str:
@@ -113,11 +110,3 @@ class GraceActivities(GraceJudge):
             return ""
         overruled = self._overruled(left, self._held_by(self._settings(certificate).targets))
         return "" if overruled is None else overruled.why
-
-    def _keep(self, left: Operation, why: str) -> None:
-        """Before the run is told; one that goes back, or has ended meanwhile, has no grace."""
-        facts: dict[str, JsonValue] = {"why": why[:1000]}
-        with contextlib.suppress(Fenced):
-            self._around.journal.keep(
-                left.operation, GRACE_ENDED, Event.CERTIFICATE_GRACE_ENDED, facts, facts
-            )

@@ -7,6 +7,7 @@ from temporalio import activity
 from activities import clock
 from activities.beating import beats
 from activities.certificates.deciding import DueJudge, by_dates
+from activities.certificates.in_grace import keep_ended
 from activities.certificates.steps import KIND, plan_of
 from rules.waves import waves
 from schemas.catalogue import WORKFLOW_TYPES
@@ -38,7 +39,7 @@ class PlanningActivities(DueJudge):
         _refuse_another_id(given)
         authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
         for left in found:
-            return self._taken_up(left, authority)
+            return self._taken_up(left, authority, given)
         settings = self._settings(given.certificate)
         held = self._held_by(settings.targets)
         # Who forces it need not wait for what targets and CAs say of the old one.
@@ -53,7 +54,9 @@ class PlanningActivities(DueJudge):
         self._around.gate.record(opened.operation, authority)
         return self._asking(opened)
 
-    def _taken_up(self, left: Operation, authority: Authorization | None) -> RenewalPlan:
+    def _taken_up(
+        self, left: Operation, authority: Authorization | None, given: CertificateRenewalInput
+    ) -> RenewalPlan:
         """In the direction in which it was going; but nothing goes forward for what the settings name no more."""
         plan = plan_of(left).model_copy(update={"settled": self._settled(left.operation)})
         if not plan.undoing and not plan.settled and plan.certificate not in self._around.inventory:
@@ -61,6 +64,8 @@ class PlanningActivities(DueJudge):
             return self._asking(plan.model_copy(update={"undoing": True}))
         if not plan.undoing:
             self._around.gate.record(left.operation, authority)
+            if given.skip_grace and plan.grace_s:
+                keep_ended(self._around.journal, left.operation, given.reason or "it is to be skipped")
         return self._asking(plan)
 
     def _refuse_unless_checkable(self, issuers: tuple[str, ...]) -> None:

@@ -4,8 +4,7 @@ Neither can be undone, so each waits until its intent is in the evidence log, an
 is verified with what replaces it and the grace after that is over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import JsonValue
@@ -14,12 +13,13 @@ from temporalio import activity
 from activities import clock
 from activities.beating import beats
 from activities.certificates.giving_up import plan_of_revocation
+from activities.certificates.in_grace import refuse_in_its_grace
 from activities.certificates.issued import LOOKED_BACK, Issued, KnownCertificates
 from activities.certificates.steps import FORWARD, KIND, REVOCATION, plan_of
 from clients.targets import Fence
 from rules.endings import REVOKE
 from schemas.certificates import Close, RenewalPlan, Retired
-from schemas.errors import InItsGrace, NotAuthorized, RedoubtError, StillServed
+from schemas.errors import NotAuthorized, RedoubtError, StillServed
 from schemas.evidence import Event
 from schemas.revocations import RevocationReason
 from schemas.settings.targets import TargetSettings
@@ -103,18 +103,8 @@ class RetiringActivities(KnownCertificates):
                     f"{name} does not hold what this renewal verified there, so nothing was retired."
                 )
 
-        self._refuse_in_its_grace(plan, [verified[name].ended for name in plan.targets])
+        refuse_in_its_grace(self._around.journal, plan)
         return {held.fingerprint for held in holding.values() if held is not None}
-
-    def _refuse_in_its_grace(self, plan: RenewalPlan, ends: Iterable[datetime | None]) -> None:
-        """It begins when the last target was verified, by the records; the run's own timer counts for nothing here."""
-        over = max((end for end in ends if end), default=clock.now()) + timedelta(seconds=plan.grace_s)
-        left = (over - clock.now()).total_seconds()
-        if left > 0:
-            raise InItsGrace(
-                f"What {plan.certificate} had before is kept until {over:%Y-%m-%d %H:%M:%S} UTC.",
-                retry_after_s=left,
-            )
 
     def _destroy(self, plan: RenewalPlan, place: str, key_id: str) -> str:
         def effect() -> dict[str, JsonValue]:

@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities import clock
 from activities.beating import beats
+from activities.certificates.in_grace import refuse_unless_over_or_ended
 from activities.certificates.proofs import withdraw_given_up
 from activities.certificates.steps import FORWARD, UNDOING, Steps, forward, issued_by, plan_of
 from clients.probes.waiting import wait_until_served
@@ -208,6 +209,8 @@ class SwitchingActivities(Steps):
         opened = self._around.journal.operation(close.operation)
         plan = plan_of(opened)
         self._refuse_unless_shown(opened, close.outcome, plan.targets, undoing=opened.undoing)
+        if close.outcome == "renewed" and opened.closed is None and not self._settled(close.operation):
+            refuse_unless_over_or_ended(self._around, opened, plan, close.word)
         fence = Fence(operation=close.operation, epoch=UNDOING if close.outcome == "undone" else FORWARD)
 
         def leave(target: TargetSettings) -> CertificateFacts | None:

@@ -37,7 +37,7 @@ from schemas.certificates import (
 )
 from schemas.errors import Aborted, NotAuthorized, OrderLost, RedoubtError, UndoIncomplete
 from schemas.principals import Act
-from schemas.runs import Steer, Steered
+from schemas.runs import Steer, Steered, Word
 from workflows.approving import Approvable
 from workflows.doing import QUICK, all_of, done, to_its_end
 from workflows.failures import code_of, detail_of, end_with, words_of
@@ -70,12 +70,14 @@ KEY_STORE_PATIENCE_S = 120.0
 class CertificateRenewal(Approvable):
     grace_ended: str = ""
     """Why the grace is ended early, if it is."""
+    grace_word: Word | None = None
+    """By whom, as it was judged."""
 
     @workflow.update(name="end-grace", unfinished_policy=HandlerUnfinishedPolicy.ABANDON)
     async def end_grace(self, steer: Steer) -> Steered:
-        await self._heard(Act.END_GRACE, steer)
+        word = await self._heard(Act.END_GRACE, steer)
         self._may_end_grace(steer)
-        self.grace_ended = steer.reason
+        self.grace_word, self.grace_ended = word, steer.reason
         return self._now()
 
     @end_grace.validator
@@ -293,7 +295,7 @@ class CertificateRenewal(Approvable):
         return True
 
     async def _close(self, plan: RenewalPlan, outcome: Literal["renewed", "undone"], why: str) -> None:
-        closing = plan.closing(outcome, why)
+        closing = plan.closing(outcome, why).model_copy(update={"word": self.grace_word})
         await self._do(Switching.close_renewal, closing, "finish", plan.undo_patience_s, AT_EVERY_TARGET)
 
     async def _restore(self, plan: RenewalPlan, name: str) -> None:

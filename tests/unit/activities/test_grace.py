@@ -8,7 +8,8 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.certificates import grace
-from activities.certificates.grace import GRACE_ENDED, GraceActivities
+from activities.certificates.grace import GraceActivities
+from activities.certificates.in_grace import GRACE_ENDED
 from activities.looking import Looks
 from clients.revocation import RevocationStatus
 from schemas.certificates import EndGrace
