@@ -28,8 +28,15 @@ class BoundedProtocol(H11Protocol):
             self._bounded.serving(self.transport)
 
     def on_response_complete(self) -> None:
-        self._bounded.waiting(self.transport)
+        if not self.flow.write_paused:
+            self._bounded.waiting(self.transport)
         super().on_response_complete()
+
+    def resume_writing(self) -> None:
+        """What was written is read: of an answer that is complete, that was its end."""
+        super().resume_writing()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._bounded.waiting(self.transport)
 
     def send_400_response(self, msg: str) -> None:
         """Called while h11 refuses what came: it has a status where 400 is not the right one."""

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from cli.dev.process import free_port
 from cli.dev.servers import Pebble
-from clients.challenges import ChallengeSolver, Proof
+from clients.challenges import ChallengeSolver, Proof, tls_alpn01
 from clients.challenges.dns01 import Dns01Solver
 from clients.challenges.dns_persist01 import DnsPersistSolver
 from clients.challenges.http01 import WebrootSolver
@@ -20,6 +20,7 @@ from clients.challenges.tls_alpn01 import ACME_IDENTIFIER, PROTOCOL, TlsAlpnSolv
 from clients.issuers.acme import AcmeIssuer
 from clients.subjects import alternative_names
 from clients.x509 import X509Reader
+from rules.connections import Bounds
 from schemas.errors import DependencyUnavailable, OrderInvalid
 from schemas.settings import issuers
 from schemas.settings.challenges import Dns01Challenge, DnsPersistChallenge
@@ -149,10 +150,14 @@ def test_an_address_that_is_taken_is_unavailable() -> None:
             TlsAlpnSolver("127.0.0.1", port).publish(Proof("one.example.com", "a", "a.b"))
 
 
-def test_a_stranger_who_says_nothing_holds_up_nobody() -> None:
+def test_a_stranger_who_says_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a stranger cut off meanwhile: else who serves one after the other would pass."""
+    monkeypatch.setattr(tls_alpn01, "_BOUNDS", Bounds(wait_s=600))
     port = free_port()
     solver, proof = TlsAlpnSolver("127.0.0.1", port), Proof("one.example.com", "a", "a.b")
     solver.publish(proof)
     with socket.create_connection(("127.0.0.1", port), timeout=60):
         handshake(port, "one.example.com")
-    solver.withdraw(proof)
+        solver.withdraw(proof)
+        with pytest.raises(ConnectionRefusedError):
+            handshake(port, "one.example.com")

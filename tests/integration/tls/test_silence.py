@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from activities.policies import Held
 from api import bodies
 from cli.dev.process import free_port
-from clients.challenges import Proof
+from clients.challenges import Proof, tls_alpn01
 from clients.challenges.tls_alpn01 import PROTOCOL, TlsAlpnSolver
 from clients.listeners.connections import BOUNDS, Connections, counted_in
 from rules.connections import Bounds
@@ -28,12 +28,17 @@ from tests.servers.listeners import http_listener
 from tests.unit.api.test_api import KEYS, POLICY, House
 from workers.health import HealthServer, Readiness
 
-SHORT = Bounds(wait_s=0.4, serve_s=0.4)
+IMPATIENT, SLOW_ANSWER = Bounds(wait_s=0.4, serve_s=600), Bounds(wait_s=600, serve_s=0.4)
+"""Until a request is there, and from then on: each is late by its own bound."""
+LONG = 64 << 20
+"""More than any buffer of a socket holds."""
 
 
-async def answers(scope: Any, _receive: Any, send: Any) -> None:
-    """/long is more than any buffer of a socket holds."""
-    body = b"x" * (64 << 20 if scope["path"] == "/long" else 2)
+async def answers(scope: Any, receive: Any, send: Any) -> None:
+    """Once the whole request is there."""
+    while (await receive()).get("more_body"):
+        pass
+    body = b"x" * (LONG if scope["path"] == "/long" else 2)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 
@@ -170,10 +175,11 @@ async def test_a_request_that_is_being_answered_makes_way_for_nobody(site: Site,
 async def test_a_body_that_does_not_come_is_refused_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "READ_TIMEOUT_S", 0.1)
     house = House(Held(POLICY, "a" * 64))
-    head = f"POST /v1/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['olga'][0]}\r\n"
+    head = "POST /v1/runs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    head += f"Authorization: Bearer {KEYS['olga'][0]}\r\n"
     say = f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
     async with (
-        http_listener(house.app, Listener.API, None, CollectorRegistry(), Bounds(wait_s=1)) as port,
+        http_listener(house.app, Listener.API, None, CollectorRegistry(), Bounds(wait_s=600)) as port,
         silent(port, 1, 1, say.encode()) as (one,),
     ):
         head_of_answer, _, body = (await ended(one)).partition(b"\r\n\r\n")
@@ -189,26 +195,38 @@ async def test_a_body_that_does_not_come_is_refused_with_a_problem(monkeypatch: 
         (True, b"\x16\x03\x01"),
         (False, b""),
         (False, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "),
-        (False, b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"),
     ],
-    ids=["silent before TLS", "half a hello", "silent", "half a head", "no body"],
+    ids=["silent before TLS", "half a hello", "silent", "half a head"],
 )
 async def test_what_never_gets_to_a_request_is_ended(
     site: Site, listener: Listener, by_tls: bool, say: bytes
 ) -> None:
-    tls = site.tls() if by_tls else None
+    registry, tls = CollectorRegistry(), site.tls() if by_tls else None
     async with (
-        OPENED[listener](tls, CollectorRegistry(), SHORT) as port,
+        OPENED[listener](tls, registry, IMPATIENT) as port,
         silent(port, 1, 1, say) as (one,),
     ):
-        await ended(one)
+        assert await ended(one) == b""
+        assert cut(registry, listener, "late") == 1
+
+
+@pytest.mark.parametrize("listener", OPENED)
+async def test_a_body_that_is_waited_for_is_a_part_of_the_answers_time(listener: Listener) -> None:
+    registry, reads_it = CollectorRegistry(), listener in {Listener.API, Listener.CODEC_SERVER}
+    say = b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    async with (
+        OPENED[listener](None, registry, SLOW_ANSWER) as port,
+        silent(port, 1, 1, say) as (one,),
+    ):
+        assert (await ended(one)).startswith(b"" if reads_it else b"HTTP/1.1 405 ")
+        assert cut(registry, listener, "late") == reads_it
 
 
 @pytest.mark.parametrize("listener", OPENED)
 async def test_a_byte_now_and_then_buys_no_time(listener: Listener) -> None:
     """Slowloris: the time runs from the connection, not from the last byte."""
     registry = CollectorRegistry()
-    async with OPENED[listener](None, registry, SHORT) as port:
+    async with OPENED[listener](None, registry, IMPATIENT) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /livez HTTP/1.1\r\nX-Slow: ")
         reading = asyncio.ensure_future(reader.read())
@@ -222,10 +240,11 @@ async def test_a_byte_now_and_then_buys_no_time(listener: Listener) -> None:
 async def test_an_answer_that_nobody_reads_is_ended() -> None:
     registry = CollectorRegistry()
     async with (
-        OPENED[Listener.API](None, registry, SHORT) as port,
-        silent(port, 1, 1, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n"),
+        OPENED[Listener.API](None, registry, SLOW_ANSWER) as port,
+        silent(port, 1, 1, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n") as (one,),
     ):
         await until(lambda: cut(registry, Listener.API, "late"), "ended")
+        assert len(await ended(one)) < LONG
 
 
 @pytest.mark.parametrize(
@@ -250,8 +269,9 @@ async def test_what_is_no_http_gets_problem_details_with_a_correlation_id(sent: 
     assert f"x-correlation-id: {problem['correlation_id']}".encode() in head.lower()
 
 
-def test_a_validation_by_the_ca_gets_through_among_many_silent_ones() -> None:
-    """TLS-ALPN-01: the port is open to everyone while a proof is published."""
+def test_a_validation_by_the_ca_gets_through_among_many_silent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS-ALPN-01: the port is open to everyone while a proof is published. None of them is late meanwhile."""
+    monkeypatch.setattr(tls_alpn01, "_BOUNDS", Bounds(wait_s=600))
     port = free_port()
     solver, proof = TlsAlpnSolver("127.0.0.1", port), Proof("www.example.test", "token", "token.thumbprint")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -267,3 +287,5 @@ def test_a_validation_by_the_ca_gets_through_among_many_silent_ones() -> None:
         ):
             assert shaken.selected_alpn_protocol() == PROTOCOL
         solver.withdraw(proof)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 30)

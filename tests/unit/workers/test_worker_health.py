@@ -145,3 +145,17 @@ async def test_anything_else_is_refused(request_: bytes, status: int) -> None:
 async def test_a_request_that_is_cut_off_or_too_long_gets_a_closed_connection(request_: bytes) -> None:
     under, _ = server()
     assert (await ask(under, request_))[0] == 0
+
+
+async def test_an_answer_may_take_longer_than_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape of many runs, say: how long it may take is for the listener's bounds alone."""
+    monkeypatch.setattr(health, "_TIMEOUT_S", 0.0)
+
+    async def slow() -> bytes:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return b"1"
+
+    connections = Connections(Listener.HEALTH, counted_in(CollectorRegistry()))
+    under = HealthServer(Readiness({}), connections, slow)
+    assert (await ask(under, b"GET /metrics HTTP/1.1\r\n\r\n"))[0] == 200
