@@ -257,6 +257,12 @@ class SweepDecision(Contract):
         )
 
 
+class LookAgain(Contract):
+    """Which of those that were due is looked at once more."""
+
+    certificate: str
+
+
 class SweepFinding(Contract):
     """What a sweep has found of one certificate, as it is noted for those who can't ask the CAs."""
 

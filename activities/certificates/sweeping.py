@@ -21,7 +21,7 @@ from activities.looking import Looks
 from rules import certificates as rules
 from rules.limits import Begun
 from rules.replacing import in_waves
-from schemas.certificates import CertificateSweepInput, SweepDecision, SweepFindings
+from schemas.certificates import CertificateSweepInput, LookAgain, SweepDecision, SweepFindings
 from schemas.errors import Internal, RedoubtError
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.certificates import CertificateSettings
@@ -81,6 +81,19 @@ class SweepingActivities(GraceJudge, DueJudge):
         self._around.measures.swept(findings)
         return findings
 
+    @activity.defn
+    @beats
+    def look_again(self, asked: LookAgain) -> SweepDecision:
+        """Of one that was found due long ago: whether it still is, with another request, for the first has expired.
+
+        It is signed for nothing else: whoever can write to Temporal can ask, too.
+        """
+        name, left = asked.certificate, self._unfinished_renewal(asked.certificate)
+        if left is not None and name not in self._around.inventory:
+            return self._signed(_taken_out(name))
+        decision = self._replaceable(self._decide(name, self._settings(name), left, clock.now()))
+        return self._signed(decision) if decision.due and not decision.held_off else decision
+
     def _with_room(
         self, due: Iterable[SweepDecision], begun: Collection[str]
     ) -> tuple[list[SweepDecision], list[SweepDecision]]:
@@ -115,10 +128,7 @@ class SweepingActivities(GraceJudge, DueJudge):
 
         answers = SWEEP.at({name: name for name in inventory}, look)
         for name in sorted(left.keys() - inventory.keys()):
-            why = (
-                "the settings have it no more, and its renewal was left unfinished: its targets are put back"
-            )
-            answers[name] = SweepDecision(certificate=name, due=True, why=why)
+            answers[name] = _taken_out(name)
         return answers
 
     def _waiting_for_settings(self) -> list[SweepDecision]:
@@ -188,3 +198,8 @@ class SweepingActivities(GraceJudge, DueJudge):
             },
         )
         self._around.journal.note(entry)
+
+
+def _taken_out(name: str) -> SweepDecision:
+    why = "the settings have it no more, and its renewal was left unfinished: its targets are put back"
+    return SweepDecision(certificate=name, due=True, why=why)

@@ -24,6 +24,7 @@ from workflows.failures import code_of
 
 HARMLESS = {
     "find_due",
+    "look_again",
     "end_grace",
     "count_approval",
     "request_approval",
@@ -110,6 +111,7 @@ def _given(operation: str) -> dict[str, dict[str, Any]]:
     }
     return {
         "find_due": {},
+        "look_again": {"certificate": "www"},
         "plan_renewal": {"certificate": "www", "force": True},
         **dict.fromkeys(("make_key", "obtain_certificate", "stage", "switch", "verify", "restore"), step),
         "begin_undo": {**of, "why": "a rogue"},

@@ -2,6 +2,9 @@
 
 What an issuer that is distrusted has issued is replaced in waves (`rules.replacing`), beside everything else: a wave
 begins once every renewal of the one before has ended, and none does once too many have failed.
+
+Each renewal is started by a request that was signed when it was found due, and that is good for a day. What is begun
+later (it was paused, or waves took so long) is looked at once more before, and gets a new one.
 """
 
 import asyncio
@@ -25,6 +28,7 @@ from schemas.certificates import (
     CertificateSweepInput,
     CertificateSweepResult,
     EndGrace,
+    LookAgain,
     SweepDecision,
     SweepFindings,
 )
@@ -38,6 +42,8 @@ A_GRACE = timedelta(days=1)
 """One attempt at ending a grace: until the renewal has closed."""
 A_LOOK_AT_ALL = timedelta(minutes=15)
 """One attempt at looking at every target of every certificate, side by side (`activities.looking` bounds it)."""
+IN_TIME = timedelta(hours=1)
+"""So long before its end a request is used no more: a renewal's first step may have to wait for a worker."""
 OPERATOR = "operator: pause, abort"
 
 
@@ -150,10 +156,14 @@ class CertificateSweep(Steerable):
         self.story.row(name, state=how)
 
     async def _renewal(self, decision: SweepDecision) -> str:
-        kind = WORKFLOW_TYPES["CertificateRenewal"]
-        given = decision.renewal
         if decision.in_grace and not await self._out_of_its_grace(decision):
             return "failed"
+        if decision.request is not None and workflow.now() > decision.request.expires - IN_TIME:
+            fresh = await self._looked_at_again(decision)
+            if fresh is None or not fresh.due or fresh.held_off:
+                return "failed" if fresh is None else "not_due"
+            decision = fresh
+        kind, given = WORKFLOW_TYPES["CertificateRenewal"], decision.renewal
         try:
             renewed = await workflow.execute_child_workflow(
                 CertificateRenewal.run,
@@ -173,6 +183,16 @@ class CertificateSweep(Steerable):
                 raise
             return "failed"
         return renewed.outcome
+
+    async def _looked_at_again(self, decision: SweepDecision) -> SweepDecision | None:
+        name = decision.certificate
+        asked, told = LookAgain(certificate=name), f"look at {name} again, which was found due long ago"
+        try:
+            return await done(Sweeping.look_again, asked, told, attempt=A_LOOK_AT_ALL)
+        except ActivityError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            return None
 
     async def _out_of_its_grace(self, decision: SweepDecision) -> bool:
         name = decision.certificate

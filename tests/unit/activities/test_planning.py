@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from activities.certificates.planning import PlanningActivities
 from activities.certificates.sweeping import SweepingActivities
-from schemas.certificates import CertificateSweepInput, SweepDecision
-from schemas.errors import CaUnavailable, InvalidSettings
+from schemas.certificates import CertificateSweepInput, LookAgain, SweepDecision
+from schemas.errors import CaUnavailable, InvalidSettings, UnknownSubject
 from schemas.settings.targets import TargetSettings
 from tests.unit.policies.people import policy
 from tests.unit.policies.test_room import installed, started
@@ -72,6 +72,27 @@ def test_what_nobody_foresaw_of_one_certificate_keeps_the_sweep_from_no_other(
     ((one,)) = found.unreadable
     assert (one.certificate, one.why) == ("web-2", "KeyError")
     assert "what no target should say" in caplog.text, "the log has it in full"
+
+
+def test_what_is_looked_at_again_is_signed_anew_only_while_it_is_due(tmp_path: Path) -> None:
+    """Whoever can write to Temporal can ask for a request, of whatever certificate."""
+    signed: list[str] = []
+
+    def by_service(kind: str, given: Any, on_behalf_of: str) -> None:
+        assert (kind, on_behalf_of) == ("CertificateRenewal", "")
+        signed.append(given.certificate)
+
+    around = replace(installed(tmp_path, policy()), signed=by_service)
+    sweeping = SweepingActivities(around)
+    assert started().run(sweeping.look_again, LookAgain(certificate="web-1")).due
+    assert signed == ["web-1"]
+    with pytest.raises(UnknownSubject):
+        started().run(sweeping.look_again, LookAgain(certificate="nowhere"))
+    not_due = SweepDecision(certificate="web-1", due=False, why="")
+    for decision in (not_due, not_due.model_copy(update={"due": True, "held_off": True})):
+        sweeping._decide = lambda *_, one=decision: one  # type: ignore[method-assign]  # as it is found then
+        assert started().run(sweeping.look_again, LookAgain(certificate="web-1")) == decision
+    assert signed == ["web-1"]
 
 
 @given(st.text())
