@@ -175,6 +175,7 @@ def test_switching_again_is_the_same(case: Case) -> None:
     version = case.staged(1)
     case.target.switch(version, going(1))
     case.target.switch(version, going(1))
+    assert case.target.current() == version
     case.serves(version)
 
 

@@ -103,6 +103,8 @@ async def test_after_its_grace_an_activity_is_cancelled_and_the_worker_ends(
     handle = await holding(installation, "one")
     running.child.signal(signal.SIGTERM)
     assert running.child.wait(60) == 0
+    (left,) = (await handle.describe()).raw_description.pending_activities
+    assert left.last_failure.application_failure_info.type == "WorkerShutdown"
     await handle.terminate()
 
 
@@ -138,6 +140,7 @@ async def test_it_is_not_ready_once_its_namespace_is_gone(
     operator(installation, "namespace", "delete", "--yes", "--namespace", namespace)
     wanted = {f"temporal {namespace}": "DependencyUnavailable"}
     await until(lambda: wanted.items() <= unready(running).items(), "not ready, and why")
+    assert running.ask("/livez")[0] == 200
 
 
 def operator(made: Installation, *words: str) -> None:

@@ -45,15 +45,29 @@ def test_a_program_that_says_nothing_and_one_that_is_not_there() -> None:
         commands.run("web-1", "reload", ("/nowhere/nginx",), 20)
 
 
-def test_one_that_hangs_is_killed_with_all_that_it_has_started(tmp_path: Path) -> None:
+class Clock:
+    """Stands still until a note is there, and for one look longer: what was said before it is heard."""
+
+    def __init__(self, note: Path) -> None:
+        self._note, self._seen = note, False
+
+    def monotonic(self) -> float:
+        seen, self._seen = self._seen, self._note.exists()
+        return 3600.0 if seen else 0.0
+
+
+def test_one_that_hangs_is_killed_with_all_that_it_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     note = tmp_path / "child"
+    monkeypatch.setattr(commands, "time", Clock(note))
     program = (
-        "import subprocess, sys, time;"
-        "child = subprocess.Popen(['sleep', '600']);"
-        "open(sys.argv[1], 'w').write(str(child.pid)); print('waiting', flush=True); time.sleep(600)"
+        "import os, subprocess, sys, time;"
+        "child = subprocess.Popen(['sleep', '600']); print('waiting', flush=True);"
+        "open(sys.argv[2], 'w').write(str(child.pid)); os.rename(sys.argv[2], sys.argv[1]); time.sleep(600)"
     )
     with pytest.raises(ReloadFailed, match=r"did not end within 5 s and was killed; it last said: waiting\."):
-        commands.run("web-1", "reload", python(program, str(note)), 5)
+        commands.run("web-1", "reload", python(program, str(note), str(tmp_path / "draft")), 5)
     _gone(int(note.read_text()))
 
 
@@ -67,12 +81,14 @@ def test_one_that_leaves_a_child_with_its_output_is_not_waited_for(tmp_path: Pat
     os.kill(int(note.read_text()), signal.SIGKILL)
 
 
-def test_one_that_closes_its_output_and_floods_before_is_waited_for() -> None:
+def test_one_that_closes_its_output_and_floods_before_is_waited_for(tmp_path: Path) -> None:
+    note = tmp_path / "done"
     program = (
-        "import os, time; [os.write(1, b'x' * 65536) for _ in range(50)];"
-        "os.close(1); os.close(2); time.sleep(0.3)"
+        "import os, sys, time; [os.write(1, b'x' * 65536) for _ in range(50)];"
+        "os.close(1); os.close(2); time.sleep(0.3); open(sys.argv[1], 'w').close()"
     )
-    commands.run("web-1", "reload", python(program), 60)
+    commands.run("web-1", "reload", python(program, str(note)), 60)
+    assert note.exists()
 
 
 def _gone(pid: int) -> None:
