@@ -25,8 +25,9 @@ from typing import Final
 from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
-from activities.judging import Asked, Judge, here, run
+from activities.judging import Asked, Judge, here
 from activities.policies import Held
+from activities.running import this_run
 from rules.policies import may_begin
 from rules.requests import LONGEST, input_digest
 from schemas.catalogue import WORKFLOW_TYPES
@@ -81,7 +82,7 @@ class Gate:
         )
         if not decision.yes:
             raise NotAuthorized(f"This was refused: {decision.why}.")
-        if request is not None and not again and not self._judge.take(held, request, run()):
+        if request is not None and not again and not self._judge.take(held, request, this_run()):
             raise NotAuthorized("This was refused: the signed request has been used by another run.")
         return Authorization(
             workflow_type=workflow_type,

@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
 from activities.policies import Held, Policies, count_of
+from activities.running import this_run
 from clients.identities import Verifier
 from rules.requests import Facing, Spoken, mismatch, spoken, statement
 from rules.roles import allowed
@@ -122,19 +123,13 @@ class Judge:
                 what=what,
                 subject=subject[:500],
                 who=who,
-                run=run(),
+                run=this_run(),
                 at=datetime.now(UTC),
                 facts=facts,
             )
         )
 
 
-def run() -> str:
-    """`workflow ID/run ID` of the activity that runs now."""
-    info = activity.info()
-    return f"{info.workflow_id}/{info.workflow_run_id}"
-
-
 def here() -> str:
     """What the evidence of a run's own decisions stands under, whether it has an operation or not."""
-    return f"authorization/{run()}"
+    return f"authorization/{this_run()}"

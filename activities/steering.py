@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.beating import beats
-from activities.judging import Asked, Judge, here, run
+from activities.judging import Asked, Judge, here
 from activities.policies import Held
+from activities.running import this_run
 from rules.requests import input_digest
 from schemas.catalogue import WORKFLOW_TYPES
 from schemas.errors import EvidenceUnavailable, NotAuthorized
@@ -187,7 +188,7 @@ def _type_of_this_run() -> str:
 
 def _takers(act: Act) -> str:
     """What begins the name under which this run takes requests for an act; each time it was told has its own."""
-    return f"{run()}/{act}/"
+    return f"{this_run()}/{act}/"
 
 
 def _facts(held: Held, requester: Principal, request: SignedRequest | None) -> Facts:

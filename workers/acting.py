@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.running import this_run
 from clients.temporal.correlation import current_id
 from store import Context
 
@@ -9,5 +10,4 @@ from store import Context
 def acting() -> Context:
     if not activity.in_activity():
         return Context(correlation_id=current_id())
-    info = activity.info()
-    return Context(run=f"{info.workflow_id}/{info.workflow_run_id}", correlation_id=current_id())
+    return Context(run=this_run(), correlation_id=current_id())

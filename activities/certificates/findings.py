@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.certificates.steps import Surroundings
+from activities.running import this_run
 from schemas.certificates import CertificateFacts, SweepDecision, SweepFinding
 from schemas.evidence import Entry, Event, Kind
 from schemas.settings.certificates import RenewalPolicy
@@ -35,16 +36,15 @@ class Findings:
         self._around.measures.held(decision.certificate, held, policy, found.due_at)
 
     def _note(self, certificate: str, found: SweepFinding) -> None:
-        info = activity.info()
         self._around.journal.note(
             Entry(
-                operation=f"sweep/{info.workflow_run_id}",
+                operation=f"sweep/{activity.info().workflow_run_id}",
                 step=f"found/{certificate}",
                 kind=Kind.NOTE,
                 what=Event.SWEEP_FOUND,
                 subject=certificate,
                 who=self._around.service,
-                run=f"{info.workflow_id}/{info.workflow_run_id}",
+                run=this_run(),
                 at=datetime.now(UTC),
                 facts=found.model_dump(mode="json"),
             )

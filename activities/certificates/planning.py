@@ -9,8 +9,8 @@ from activities.beating import beats
 from activities.certificates.deciding import DueJudge, by_dates
 from activities.certificates.in_grace import keep_ended
 from activities.certificates.steps import KIND, plan_of
+from activities.running import refuse_another_id, this_run
 from rules.waves import waves
-from schemas.catalogue import WORKFLOW_TYPES
 from schemas.certificates import (
     CertificateFacts,
     CertificateRenewalInput,
@@ -19,7 +19,7 @@ from schemas.certificates import (
     RenewalPlan,
     SweepDecision,
 )
-from schemas.errors import InvalidInput, RedoubtError
+from schemas.errors import RedoubtError
 from schemas.policies import Authorization
 from schemas.settings.certificates import CertificateSettings
 from store import Operation
@@ -36,7 +36,7 @@ class PlanningActivities(DueJudge):
         found = [one for one in self._around.journal.unfinished(KIND) if one.subject == given.certificate]
         if not found:
             self._settings(given.certificate)  # before anyone's signed request is used up
-        _refuse_another_id(given)
+        refuse_another_id(KIND, given)
         authority = self._around.gate.admit(KIND, given, found[0].operation if found else None)
         for left in found:
             return self._taken_up(left, authority, given)
@@ -87,24 +87,16 @@ class PlanningActivities(DueJudge):
         return plan.model_copy(update={"needs_approval": needed, "places": RecordedPlaces()})
 
     def _open(self, plan: RenewalPlan) -> RenewalPlan:
-        info = activity.info()
         opened = self._around.journal.open(
             kind=KIND,
             subject=plan.certificate,
-            workflow_id=info.workflow_id or "",
-            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            workflow_id=activity.info().workflow_id or "",
+            run=this_run(),
             who=self._around.service,
             correlation_id="",
             state=plan.model_dump(mode="json", exclude={"needs_approval"}),
         )
         return plan_of(opened)
-
-
-def _refuse_another_id(given: CertificateRenewalInput) -> None:
-    """The ID is what keeps two runs from working on one certificate; a person can type any into the Web UI."""
-    wanted = WORKFLOW_TYPES[KIND].workflow_id(given)
-    if activity.info().workflow_id != wanted:
-        raise InvalidInput(f"A renewal of {given.certificate} is started under the workflow ID {wanted!r}.")
 
 
 def _planned(

@@ -11,9 +11,9 @@ from activities.beating import beats
 from activities.certificates.giving_up import GivingUp, plan_of_revocation
 from activities.certificates.issued import Issued
 from activities.certificates.steps import KIND, REVOCATION, plan_of
-from schemas.catalogue import WORKFLOW_TYPES
+from activities.running import refuse_another_id, this_run
 from schemas.certificates import Done
-from schemas.errors import InvalidInput, StillServed, UnknownSubject
+from schemas.errors import StillServed, UnknownSubject
 from schemas.revocations import CertificateRevocationInput, RevocationPlan, RevocationStep, Served, ToRevoke
 
 
@@ -23,9 +23,7 @@ class RevokingActivities(GivingUp):
     def plan_revocation(self, given: CertificateRevocationInput) -> RevocationPlan:
         """Fix what will be revoked, or find the operation that an ended run has left open."""
         self._settings(given.certificate)
-        info, wanted = activity.info(), WORKFLOW_TYPES[REVOCATION].workflow_id(given)
-        if info.workflow_id != wanted:
-            raise InvalidInput(f"This revocation is started under the workflow ID {wanted!r}.")
+        refuse_another_id(REVOCATION, given)
         found = [
             one for one in self._around.journal.unfinished(REVOCATION) if one.subject == given.certificate
         ]
@@ -44,8 +42,8 @@ class RevokingActivities(GivingUp):
         opened = self._around.journal.open(
             kind=REVOCATION,
             subject=given.certificate,
-            workflow_id=wanted,
-            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            workflow_id=activity.info().workflow_id or "",
+            run=this_run(),
             who=self._around.service,
             correlation_id="",
             state=plan.model_dump(mode="json", exclude={"needs_approval"}),

@@ -18,6 +18,7 @@ from activities.certificates.left_open import left_open
 from activities.certificates.lists import refresh_lists
 from activities.certificates.steps import KIND, Surroundings
 from activities.looking import Looks
+from activities.running import this_run
 from rules import certificates as rules
 from rules.limits import Begun
 from rules.replacing import in_waves
@@ -178,15 +179,14 @@ class SweepingActivities(GraceJudge, DueJudge):
         return decision.model_copy(update={"request": self._around.signed(KIND, decision.renewal, "")})
 
     def _note(self, found: SweepFindings) -> None:
-        info = activity.info()
         entry = Entry(
-            operation=f"sweep/{info.workflow_run_id}",
+            operation=f"sweep/{activity.info().workflow_run_id}",
             step="decided",
             kind=Kind.NOTE,
             what=Event.SWEEP_DECIDED,
             subject="certificates",
             who=self._around.service,
-            run=f"{info.workflow_id}/{info.workflow_run_id}",
+            run=this_run(),
             at=datetime.now(UTC),
             facts={
                 "looked_at": found.looked_at,
