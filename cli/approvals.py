@@ -6,7 +6,7 @@ signs. What the run says of itself (its digest, its count) decides nothing here.
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -61,30 +61,26 @@ def list_approvals(output: Output = Format.TEXT) -> None:
     table(on_cluster(talk), _COLUMNS, output, empty="Nothing waits for approval.")
 
 
-def approve(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    as_: As,
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    yes: Yes = False,
-    output: Output = Format.TEXT,
-) -> None:
-    """Approve what a run is going to do, after you have read it."""
-    _vote(Verdict.APPROVE, workflow_id, as_, Chosen(key, token, fido2), yes=yes, output=output)
+def _voting(verdict: Verdict, does: str) -> Callable[..., None]:
+    """A command that votes; `does` is its help."""
+
+    def command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+        workflow_id: WorkflowId,
+        as_: As,
+        key: Key = "",
+        token: Token = "",
+        fido2: Fido2 = None,
+        yes: Yes = False,
+        output: Output = Format.TEXT,
+    ) -> None:
+        _vote(verdict, workflow_id, as_, Chosen(key, token, fido2), yes=yes, output=output)
+
+    command.__doc__ = does
+    return command
 
 
-def reject(  # noqa: PLR0913, PLR0917  # each is an option of the command line
-    workflow_id: WorkflowId,
-    as_: As,
-    key: Key = "",
-    token: Token = "",
-    fido2: Fido2 = None,
-    yes: Yes = False,
-    output: Output = Format.TEXT,
-) -> None:
-    """Reject what a run is going to do: it ends, and nothing was begun."""
-    _vote(Verdict.REJECT, workflow_id, as_, Chosen(key, token, fido2), yes=yes, output=output)
+approve = _voting(Verdict.APPROVE, "Approve what a run is going to do, after you have read it.")
+reject = _voting(Verdict.REJECT, "Reject what a run is going to do: it ends, and nothing was begun.")
 
 
 @app.command("key")

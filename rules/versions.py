@@ -5,13 +5,33 @@ Rules and invariants:
   may act only if its stamp is not below the newest one seen on the target: a zombie can't undo an undo.
 - A version counts as served once fresh handshakes have shown it, and only it, several times in a row over a while:
   a server's old workers answer beside the new ones for a moment after a reload.
+- What names a version, a key or an operation may become the name of a file or of a secret, on another host too: it can
+  hold no separator, no dot, and nothing that a shell reads.
 - The current version and those that are asked to stay are never deleted; of the others the newest stay.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 Stamp = tuple[str, int]
+
+_VERSION = re.compile(r"[0-9a-f]{64}")
+_KEY_ID = re.compile(r"[0-9a-f]{2,128}")
+_OPERATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def is_version(name: str) -> bool:
+    """A certificate's fingerprint."""
+    return _VERSION.fullmatch(name) is not None
+
+
+def is_key_id(name: str) -> bool:
+    return _KEY_ID.fullmatch(name) is not None
+
+
+def is_operation(name: str) -> bool:
+    return _OPERATION.fullmatch(name) is not None
 
 
 def admits(newest: Stamp | None, asked: Stamp) -> bool:

@@ -80,6 +80,9 @@ class Authority:
         return self._once.get("steering", lambda: Steering(self._judge()))
 
     def _judge(self) -> "Judge":
+        return self._once.get("judge", self._made_judge)
+
+    def _made_judge(self) -> "Judge":
         from activities.judging import Judge
         from clients.identities.signing_keys import verify
         from clients.temporal.requests import presented

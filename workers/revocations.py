@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 
 from clients.egress import Egress, Request
 from clients.issuers import Issuer, ServesLists
+from clients.revocation.lists import LARGEST_LIST
 from schemas.errors import DependencyUnavailable
 from schemas.settings.issuers import IssuerSettings, LocalIssuer, VaultPkiIssuer
 
-_LARGEST_LIST = 16 << 20
-"""Bytes."""
 _FOUND = 200
 
 
@@ -30,7 +29,7 @@ def fetched(
         content = own.crl_at(url) if isinstance(own, ServesLists) else None
         if content is not None:
             return content
-    answer = egress().send(Request(url=url, source="a certificate", plain=True, largest=_LARGEST_LIST))
+    answer = egress().send(Request(url=url, source="a certificate", plain=True, largest=LARGEST_LIST))
     if answer.status != _FOUND:
         raise DependencyUnavailable(f"The address of a revocation list answered with status {answer.status}.")
     return answer.body

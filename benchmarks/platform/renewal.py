@@ -6,6 +6,7 @@ last. In the bad one the third server does not take the new certificate: all go 
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from temporalio.client import Client, WorkflowFailureError
@@ -29,29 +30,45 @@ GOOD: Final = 6
 
 def measure(say: Say) -> Measured:
     with embedded_stack(say) as stack:
-        return asyncio.run(_visited(stack, say))
+        seen = asyncio.run(visited(stack, GOOD, say))
+    made = seen.rotation.handshakes + seen.rollback.handshakes
+    return Measured(
+        values={
+            "failed_handshakes": len(seen.rotation.failed) + len(seen.rollback.failed),
+            "handshakes": made,
+        },
+        samples=seen.samples,
+        peak_rss_mib=seen.peak_rss_mib,
+        aside={"handshakes_per_s": round(made / seen.visited_s, 1)},
+    )
 
 
-async def _visited(stack: Stack, say: Say) -> Measured:
+@dataclass(frozen=True)
+class Visited:
+    rotation: Visitor
+    rollback: Visitor
+    visited_s: float
+    samples: Samples
+    peak_rss_mib: float
+
+
+async def visited(stack: Stack, rotations: int, say: Say) -> Visited:
+    """Visitors through good renewals, and through a bad one and its undo."""
     client, done = await client_of(stack), Samples()
     # The first one begins without a certificate: until then the servers turn everybody away.
     await renew(client)
-    with Visitor(web_ports(stack), NAME) as visitor:
-        began = time.perf_counter()
-        for _ in range(GOOD):
+    began = time.perf_counter()
+    with Visitor(web_ports(stack), NAME) as rotation:
+        for _ in range(rotations):
             await good(stack, client, done, say)
+    with Visitor(web_ports(stack), NAME) as rollback:
         await bad(stack, client, done, say)
-        visited_s = time.perf_counter() - began
+    took = time.perf_counter() - began
     worker = stack.part("worker certificates").child
     assert worker is not None
-    for words in visitor.failed[:5]:
+    for words in (*rotation.failed, *rollback.failed)[:5]:
         say(f"  a handshake failed: {words}")
-    return Measured(
-        values={"failed_handshakes": len(visitor.failed), "handshakes": visitor.handshakes},
-        samples=done,
-        peak_rss_mib=processes.peak_mib(worker.pid),
-        aside={"handshakes_per_s": round(visitor.handshakes / visited_s, 1)},
-    )
+    return Visited(rotation, rollback, took, done, processes.peak_mib(worker.pid))
 
 
 async def renew(client: Client) -> float:

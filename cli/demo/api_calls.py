@@ -5,12 +5,12 @@ import http.client
 import json
 import socket
 import ssl
-import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from cli.demo.oracle import Visiting
 from cli.demo.proofs import Unproved
 
 _MOST = 1 << 20
@@ -75,22 +75,12 @@ class ApiCaller:
 
 
 @dataclass
-class ApiVisitor:
+class ApiVisitor(Visiting):
     """Calls without a pause, each on a connection of its own, and counts what fails."""
 
     caller: ApiCaller
     calls: int = 0
     failed: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._visit, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
     def _visit(self) -> None:
         while not self._ended.is_set():

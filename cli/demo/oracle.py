@@ -56,15 +56,8 @@ class CaCounts:
         )
 
 
-@dataclass
-class Visitor:
-    """A client that connects to each port in turn, 50 times a second, and counts what fails."""
-
-    ports: tuple[int, ...]
-    name: str
-    every_s: float = 0.02
-    handshakes: int = 0
-    failed: list[str] = field(default_factory=list)
+class Visiting:
+    """Visits from a thread of its own until the block is left."""
 
     def __enter__(self) -> Self:
         self._ended = threading.Event()
@@ -75,6 +68,21 @@ class Visitor:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+    def _visit(self) -> None:
+        """Until `_ended` is set."""
+        raise NotImplementedError
+
+
+@dataclass
+class Visitor(Visiting):
+    """A client that connects to each port in turn, 50 times a second, and counts what fails."""
+
+    ports: tuple[int, ...]
+    name: str
+    every_s: float = 0.02
+    handshakes: int = 0
+    failed: list[str] = field(default_factory=list)
 
     def _visit(self) -> None:
         # Whether it is the right certificate is not asked here: only that no visitor is turned away.

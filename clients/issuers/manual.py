@@ -75,9 +75,7 @@ class ManualIssuer(KeepsOrders):
 
     def place_order(self, names: tuple[str, ...]) -> Order:
         self._forget_old_requests()
-        url = self._orders.place(names)
-        reached("order.placed")
-        return Order(url=url, status="ready")
+        return super().place_order(names)
 
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
         names = self._orders.names(url)

@@ -47,24 +47,15 @@ class VaultPki(KeepsOrders):
 
     # --- the port -------------------------------------------------------------------------------------
 
-    def place_order(self, names: tuple[str, ...]) -> Order:
-        url = self._orders.place(names)
-        reached("order.placed")
-        return Order(url=url, status="ready")
-
     def finalize(self, url: str, csr: bytes, beat: Callable[[], None]) -> Order:
-        names = self._orders.names(url)
-        beat()
-        with self._orders.alone():
-            if self._orders.issued(url) is None:
-                key = asked_key(self.name, csr, names)
-                if not self._given.trust_file:
-                    # Here and nowhere else: who only looks (`redoubt doctor`) may be another user, and writes nothing.
-                    self._orders.keep_roots(self._roots())
-                chain = self._found(url, key, beat) or self._signed(url, csr, names)
-                self._orders.keep(url, "pem", chain)
-                reached("order.finalized")
-        return self.order(url)
+        def issue(names: tuple[str, ...]) -> bytes:
+            key = asked_key(self.name, csr, names)
+            if not self._given.trust_file:
+                # Here and nowhere else: who only looks (`redoubt doctor`) may be another user, and writes nothing.
+                self._orders.keep_roots(self._roots())
+            return self._found(url, key, beat) or self._signed(url, csr, names)
+
+        return self._finalized(url, beat, issue)
 
     def revoke(self, chain: bytes, reason: RevocationReason) -> None:  # noqa: ARG002 - Vault takes no reason
         try:

@@ -19,7 +19,6 @@ Rules and invariants:
 
 import contextlib
 import errno
-import re
 import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -29,7 +28,7 @@ from clients.targets import Bundle, Fence, commands, drift, keys, nginx, pkcs12
 from clients.targets.folder import Folder
 from rules.drift import difference
 from rules.points import reached
-from rules.versions import Stamp, admits, superfluous
+from rules.versions import Stamp, admits, is_key_id, is_operation, is_version, superfluous
 from schemas.errors import (
     CertificateRejected,
     Fenced,
@@ -42,9 +41,6 @@ from schemas.errors import (
 from schemas.settings import targets
 from schemas.settings.key_stores import KeyAlgorithm
 
-_VERSION = re.compile(r"[0-9a-f]{64}")
-_KEY_ID = re.compile(r"[0-9a-f]{2,128}")
-_OPERATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _KEY_LINK = "key.pem"
 _DRAFT = ".draft"
 _GONE = ".gone"
@@ -113,7 +109,7 @@ class FilesTarget:
 
     def read(self, version: str) -> bytes | None:
         with self._open("reading a version") as root:
-            if not _VERSION.fullmatch(version) or "versions" not in root.names():
+            if not is_version(version) or "versions" not in root.names():
                 return None
             with root.sub("versions") as versions:
                 if version not in versions.names():
@@ -149,7 +145,7 @@ class FilesTarget:
             root.sub("keys") as held,
         ):
             self._admit(root, fence)
-            there = [name for name in versions.names() if _VERSION.fullmatch(name)]
+            there = [name for name in versions.names() if is_version(name)]
             there.sort(key=lambda name: (versions.changed_at(name), name), reverse=True)
             for version in superfluous(
                 there, current=self._current(root), keep=keep, keep_versions=self._settings.keep_versions
@@ -227,7 +223,7 @@ class FilesTarget:
 
     def _require(self, root: Folder, version: str) -> None:
         with root.sub("versions") as versions:
-            if not _VERSION.fullmatch(version) or version not in versions.names():
+            if not is_version(version) or version not in versions.names():
                 raise TargetUnreachable(
                     f"Target {self.name} does not hold the version that it is to switch to."
                 )
@@ -237,13 +233,13 @@ class FilesTarget:
         if text is None:
             return None
         folder, _, version = text.partition("/")
-        if folder != "versions" or not _VERSION.fullmatch(version):
+        if folder != "versions" or not is_version(version):
             raise TargetUnreachable(f"Target {self.name}: its link `current` was changed by someone else.")
         return version
 
     def _admit(self, root: Folder, fence: Fence) -> None:
         """Refuse an attempt that a later one has overtaken; else make its stamp durable before it acts."""
-        if not _OPERATION.fullmatch(fence.operation):
+        if not is_operation(fence.operation):
             raise TargetUnreachable(f"Target {self.name}: the operation's ID can't be kept as a stamp.")
         newest, asked = self._newest(root), (fence.operation, fence.epoch)
         if not admits(newest, asked):
@@ -257,7 +253,7 @@ class FilesTarget:
         if text is None:
             return None
         operation, _, epoch = text.rpartition(".")
-        if not _OPERATION.fullmatch(operation) or not epoch.isdecimal():
+        if not is_operation(operation) or not epoch.isdecimal():
             raise TargetUnreachable(f"Target {self.name}: its fence was changed by someone else.")
         return operation, int(epoch)
 
@@ -270,7 +266,7 @@ class FilesTarget:
                 held.discard(file)
 
     def _key_file(self, key_id: str) -> str:
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise KeyNotFound(f"Target {self.name}: a key's ID is hexadecimal.")
         return f"{key_id}.pem"
 

@@ -15,14 +15,13 @@ Rules and invariants:
   never replaced.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from clients.targets import Bundle, Fence, keys
 from clients.targets.shelves import CURRENT, FENCE, Document, Kept, Shelf
 from rules.drift import difference
 from rules.points import reached
-from rules.versions import Stamp, admits, superfluous
+from rules.versions import Stamp, admits, is_key_id, is_operation, is_version, superfluous
 from schemas.errors import (
     CertificateRejected,
     Fenced,
@@ -33,9 +32,6 @@ from schemas.errors import (
 )
 from schemas.settings.key_stores import KeyAlgorithm
 
-_VERSION = re.compile(r"[0-9a-f]{64}")
-_KEY_ID = re.compile(r"[0-9a-f]{2,128}")
-_OPERATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _TRIES = 20
 """How often another writer may be faster before we give up for now."""
 _FORGOTTEN_KEY = timedelta(days=30)
@@ -92,7 +88,7 @@ class SecretTarget:
         return version if version and self._staged(version) else None
 
     def read(self, version: str) -> bytes | None:
-        staged = self._staged(version) if _VERSION.fullmatch(version) else None
+        staged = self._staged(version) if is_version(version) else None
         return staged.certificate.encode("ascii") if staged else None
 
     def drift(self, expected: str | None) -> str | None:
@@ -118,7 +114,7 @@ class SecretTarget:
     def retire(self, keep: tuple[str, ...], fence: Fence) -> None:
         self._admit(fence)
         staged = {name: self._shelf.get(f"staged/{name}") for name in self._shelf.names("staged")}
-        there = {name: kept for name, kept in staged.items() if kept and _VERSION.fullmatch(name)}
+        there = {name: kept for name, kept in staged.items() if kept and is_version(name)}
         newest_first = sorted(there, key=lambda name: _age(there[name]), reverse=True)
         current = _version(self._shelf.get(CURRENT))
         for version in superfluous(
@@ -158,7 +154,7 @@ class SecretTarget:
         marks = {"version": version or "", "operation": fence.operation, "epoch": str(fence.epoch)}
         if version is None:
             return Document(marks=marks)
-        staged = self._staged(version) if _VERSION.fullmatch(version) else None
+        staged = self._staged(version) if is_version(version) else None
         if staged is None:
             raise TargetUnreachable(f"Target {self.name} does not hold the version that it is to switch to.")
         key = self._key(staged.marks.get("key", ""))
@@ -166,7 +162,7 @@ class SecretTarget:
 
     def _admit(self, fence: Fence) -> None:
         """Refuse an attempt that a later one has overtaken; else make its stamp durable before it acts."""
-        if not _OPERATION.fullmatch(fence.operation):
+        if not is_operation(fence.operation):
             raise TargetUnreachable(f"Target {self.name}: the operation's ID can't be kept as a stamp.")
         asked = (fence.operation, fence.epoch)
         marks = {"operation": fence.operation, "epoch": str(fence.epoch)}
@@ -186,7 +182,7 @@ class SecretTarget:
         if kept is None:
             return None
         operation, epoch = kept.document.marks.get("operation", ""), kept.document.marks.get("epoch", "")
-        if not _OPERATION.fullmatch(operation) or not epoch.isdecimal():
+        if not is_operation(operation) or not epoch.isdecimal():
             raise TargetUnreachable(f"Target {self.name}: its fence was changed by someone else.")
         return operation, int(epoch)
 
@@ -201,7 +197,7 @@ class SecretTarget:
         return kept.document.private_key
 
     def _key_place(self, key_id: str) -> str:
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise KeyNotFound(f"Target {self.name}: a key's ID is hexadecimal.")
         return f"key/{key_id}"
 

@@ -21,7 +21,7 @@ from clients.hosts import Answer, Host
 from clients.targets import Bundle, Fence, keys, nginx
 from rules.drift import difference
 from rules.points import reached
-from rules.versions import superfluous
+from rules.versions import is_key_id, is_operation, is_version, superfluous
 from schemas.errors import (
     CertificateRejected,
     Fenced,
@@ -36,9 +36,6 @@ from schemas.settings import targets
 from schemas.settings.key_stores import KeyAlgorithm
 
 _PROGRAM = resources.files("clients.targets").joinpath("on_host.sh").read_text("utf-8")
-_VERSION = re.compile(r"[0-9a-f]{64}")
-_KEY_ID = re.compile(r"[0-9a-f]{2,128}")
-_OPERATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _DNS_NAME = re.compile(r"[A-Za-z0-9.*_-]{1,253}")
 _QUICK_S = 30.0
 """What a step without a command may take there, beside the wait for the lock."""
@@ -98,7 +95,7 @@ class SshFilesTarget:
         return self._in_use(self._step("reading what is current", "current").output)
 
     def read(self, version: str) -> bytes | None:
-        if not _VERSION.fullmatch(version):
+        if not is_version(version):
             return None
         answer = self._called("read", version)
         if answer.code == 76:  # noqa: PLR2004 - the program's own
@@ -125,7 +122,7 @@ class SshFilesTarget:
 
     def retire(self, keep: tuple[str, ...], fence: Fence) -> None:
         listed = self._step("retiring versions", "versions").output.decode("ascii", "replace").split()
-        there = [name for name in listed if _VERSION.fullmatch(name)]
+        there = [name for name in listed if is_version(name)]
         gone = superfluous(
             there, current=self.current(), keep=keep, keep_versions=self._settings.keep_versions
         )
@@ -135,7 +132,7 @@ class SshFilesTarget:
         self._step("destroying a key", "destroy", *self._stamp(fence), self._key_id(key_id))
 
     def _use(self, version: str | None, fence: Fence, *, moved: str, done: str, doing: str) -> None:
-        if version is not None and not _VERSION.fullmatch(version):
+        if version is not None and not is_version(version):
             raise TargetUnreachable(f"Target {self.name} does not hold the version that it is to switch to.")
         stamp = self._stamp(fence)
         self._step(doing, "switch", *stamp, version or "")
@@ -179,7 +176,7 @@ class SshFilesTarget:
 
     def _in_use(self, output: bytes) -> str | None:
         version = output.decode("ascii", "replace").strip()
-        if version and not _VERSION.fullmatch(version):
+        if version and not is_version(version):
             raise TargetUnreachable(f"Target {self.name}: its link `current` was changed by someone else.")
         return version or None
 
@@ -188,12 +185,12 @@ class SshFilesTarget:
         return nginx.lines(str(place / "fullchain.pem"), str(place / "key.pem"))
 
     def _key_id(self, key_id: str) -> str:
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise KeyNotFound(f"Target {self.name}: a key's ID is hexadecimal.")
         return key_id
 
     def _stamp(self, fence: Fence) -> tuple[str, str]:
-        if not _OPERATION.fullmatch(fence.operation):
+        if not is_operation(fence.operation):
             raise TargetUnreachable(f"Target {self.name}: the operation's ID can't be kept as a stamp.")
         return fence.operation, str(fence.epoch)
 

@@ -28,10 +28,10 @@ RENEWAL = "certificate-renewal/www"
 FORCED = CertificateRenewalInput(certificate="www", force=True)
 
 
-def run(step: Callable[[T], R], given: T) -> R:
-    """As an activity of a renewal's run."""
+def run(step: Callable[[T], R], given: T, workflow_id: str = RENEWAL) -> R:
+    """As an activity of a run, a renewal's unless another is named."""
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, workflow_id=RENEWAL, started_time=datetime.now(UTC))
+    environment.info = replace(environment.info, workflow_id=workflow_id, started_time=datetime.now(UTC))
     return environment.run(step, given)
 
 

@@ -1,9 +1,13 @@
 """Properties of `rules.versions`."""
 
+import string
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.versions import Streak, admits, superfluous
+from rules.versions import Streak, admits, is_key_id, is_operation, is_version, superfluous
 
 stamps = st.tuples(st.text("0123456789abcdef-", min_size=1, max_size=8), st.integers(1, 2))
 names = st.lists(st.text("abcdef", min_size=1, max_size=3), unique=True, max_size=8)
@@ -56,3 +60,24 @@ def test_what_may_go_is_old_unused_and_unasked_for(
     assert not set(keep) & set(gone)
     others = [version for version in versions if version != current and version not in keep]
     assert [version for version in stays if version in others] == others[:spare]
+
+
+@pytest.mark.parametrize(
+    ("names", "good"),
+    [
+        (is_version, "0a" * 32),
+        (is_key_id, "01"),
+        (is_operation, "019aa3b0-1d5c-7000-8000-000000000000"),
+    ],
+)
+def test_what_becomes_the_name_of_a_file_leads_nowhere_else(names: Callable[[str], bool], good: str) -> None:
+    assert names(good)
+    around = ("../{}", "{}/", "{}\n", "{}\0", "{} x", "$({})", "{}é")
+    for bad in ("", "..", 200 * "a", *(one.format(good) for one in around)):
+        assert not names(bad), bad
+
+
+@given(st.text(max_size=70))
+def test_nothing_that_a_path_or_a_shell_reads_is_taken(name: str) -> None:
+    if is_version(name) or is_key_id(name) or is_operation(name):
+        assert set(name) <= set(string.ascii_letters + string.digits + "_-")
