@@ -14,6 +14,8 @@ from typing import ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
+from activities import clock
+
 EVERY_S = 2.0
 
 P = ParamSpec("P")
@@ -26,7 +28,7 @@ def beats(step: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(step)
     def beaten(*given: P.args, **named: P.kwargs) -> T:
         try:
-            with _beating():
+            with clock.running(), _beating():
                 return step(*given, **named)
         except CancelledError:
             # The SDK is silent about it; who reads the log has to see that this attempt is over.

@@ -9,8 +9,10 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import clock
+from activities.beating import beats
 from activities.certificates.planning import PlanningActivities
 from activities.certificates.sweeping import SweepingActivities
+from activities.looking import Looks
 from schemas.certificates import CertificateRenewalInput, CertificateSweepInput
 from schemas.errors import ClockWrong
 
@@ -34,7 +36,40 @@ def test_a_clock_that_is_a_day_off_plans_nothing_and_finds_nothing_due(off: time
         begun(off).run(SweepingActivities(nothing).find_due, CertificateSweepInput())
 
 
-@pytest.mark.parametrize("ago", [timedelta(), AN_ATTEMPT, -clock.MOST_APART / 2])
-def test_an_attempt_that_takes_its_time_is_no_wrong_clock(ago: timedelta) -> None:
+@pytest.mark.parametrize("off", [-clock.MOST_APART / 2, timedelta(), clock.MOST_APART / 2])
+def test_a_clock_that_is_about_right_is_told(off: timedelta) -> None:
     here = datetime.now(UTC)
-    assert abs(begun(ago).run(clock.now) - here) < AN_ATTEMPT
+    assert abs(begun(off).run(beats(clock.now)) - here) < clock.MOST_APART
+
+
+def at(seconds: float) -> SimpleNamespace:
+    return SimpleNamespace(monotonic=lambda: seconds)
+
+
+def test_an_attempt_that_takes_its_time_is_no_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock that nobody sets it has run as long as the worker's other clock says."""
+    monkeypatch.setattr(clock, "time", at(1000))
+
+    def long_after() -> datetime:
+        monkeypatch.setattr(clock, "time", at(1000 + AN_ATTEMPT.total_seconds()))
+        return clock.now()
+
+    assert begun(AN_ATTEMPT).run(beats(long_after))
+    monkeypatch.setattr(clock, "time", at(1000))
+    with pytest.raises(ClockWrong):
+        begun(timedelta()).run(beats(long_after))
+
+
+def test_a_clock_that_is_fast_by_less_than_an_attempt_may_take_decides_nothing() -> None:
+    with pytest.raises(ClockWrong, match="0 s before"):
+        begun(AN_ATTEMPT / 2).run(beats(clock.now))
+
+
+def test_who_looks_for_an_activity_knows_when_that_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "time", at(1000))
+
+    def looked() -> object:
+        monkeypatch.setattr(clock, "time", at(1000 + AN_ATTEMPT.total_seconds()))
+        return Looks().at({"www": "www"}, lambda _: clock.now())["www"]
+
+    assert isinstance(begun(AN_ATTEMPT).run(beats(looked)), datetime)
