@@ -117,8 +117,7 @@ class ApprovalGate:
 
     def _verified(self, opened: Operation, request: ApprovalRequest) -> Tally:
         """The count of the votes that are good, about what the records hold now."""
-        digest = rules.digest(request)
-        if not hmac.compare_digest(rules.digest(self._as_it_is(opened, request)), digest):
+        if not self._is_about(request, opened):
             raise NotApproved("What is to be done is not what was approved: the plan or its run has changed.")
         tally = self._tally(request)
         if tally.state is not State.GRANTED:
@@ -134,20 +133,32 @@ class ApprovalGate:
         return rules.tally(request, good, clock.now())
 
     def denied(self, operation: str) -> str:
-        """That the approval which it needs was refused or has expired, in words; "" if neither, or it was used."""
-        state = self._decided(operation)
+        """That the approval which it needs was refused, has expired or is about something else, in words.
+
+        "" if nothing of that holds, or it was used.
+        """
+        request = self._unused(operation)
+        if request is None:
+            return ""
+        # By the records alone: where this is asked from is no part of them.
+        if not self._is_about(request, self._journal.operation(operation), namespace=request.namespace):
+            return "what is to be done is not what approval was asked for"
+        state = self._tally(request).state
         return f"its approval is {state}" if state in {State.REFUSED, State.EXPIRED} else ""
 
     def refused(self, operation: str) -> bool:
         """Whether somebody who counts has rejected it."""
-        return self._decided(operation) is State.REFUSED
+        request = self._unused(operation)
+        return request is not None and self._tally(request).state is State.REFUSED
 
-    def _decided(self, operation: str) -> State | None:
-        """How what was asked last stands; None if nothing was, or it was used."""
+    def _unused(self, operation: str) -> ApprovalRequest | None:
+        """What was asked last; None if nothing was, or it was used."""
         request = self.approvals.latest(operation)
-        if request is None or self.approvals.used(rules.digest(request)) is not None:
-            return None
-        return self._tally(request).state
+        return None if request is None or self.approvals.used(rules.digest(request)) is not None else request
+
+    def _is_about(self, request: ApprovalRequest, opened: Operation, **known: str) -> bool:
+        as_it_is = self._as_it_is(opened, request).model_copy(update=known)
+        return hmac.compare_digest(rules.digest(as_it_is), rules.digest(request))
 
     def _as_it_is(self, opened: Operation, request: ApprovalRequest) -> ApprovalRequest:
         """What would be asked for now: only the times, the rule and its version are the request's."""

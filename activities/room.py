@@ -6,6 +6,7 @@
   asks nobody.
 - It is the policy that holds now that is asked: windows and limits are about now. An installation without a policy
   has none; one whose policy can't be verified begins nothing.
+- What hour it is, is not decided by one machine's clock alone (`activities.clock`).
 - Asking before (`waits`, by a sweep and by a plan) is a courtesy. It takes no room.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from activities import clock
 from activities.policies import Policies
 from rules.limits import Begun, refusal
 from rules.policies import may_begin
@@ -97,4 +99,4 @@ class Room:
 
 
 def _one(workflow_type: str, subject: str) -> Begun:
-    return Begun(workflow_type, subject, datetime.now(UTC), under_way=True)
+    return Begun(workflow_type, subject, clock.now(), under_way=True)

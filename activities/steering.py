@@ -9,7 +9,7 @@
 - Without either it is a stranger who asks: whoever cancels by Temporal's own means, completes another's activity or
   starts this one. They may do what the policy lets `unknown` do.
 - An operation that undoes itself goes on undoing, whoever runs it, and so does one whose records are away: it can't go
-  forward then, and putting back must not wait.
+  forward then, and putting back must not wait. Records that could be read and would not take a refusal are not away.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,16 @@ from activities.policies import Held
 from activities.running import this_run
 from rules.requests import input_digest
 from schemas.catalogue import WORKFLOW_TYPES
-from schemas.errors import EvidenceUnavailable, NotAuthorized
+from schemas.errors import EvidenceUnavailable, NotAuthorized, RedoubtError
 from schemas.evidence import Event
 from schemas.principals import UNKNOWN, Act, Principal, SignedRequest
 from schemas.runs import Told, Word
 from store import Operation
 
 Facts = dict[str, JsonValue]
+
+RECORDS_AWAY: Final[Facts] = {"records": "away"}
+"""Why something is put back that nobody could judge."""
 
 
 class Steering:
@@ -73,11 +76,22 @@ class Steering:
         try:
             return self._judged(opened, word, failed)
         except EvidenceUnavailable:
-            return {"records": "away"}
+            return RECORDS_AWAY
+        except NotAuthorized as refused:
+            self._refuse(opened, refused)
+            raise
 
     def may_give_up(self, opened: Operation, word: Word | None, failed: Callable[[], str]) -> Facts:
         """The same, by the activity that closes an operation as failed; it waits for records that are away."""
-        return self._judged(opened, word, failed)
+        try:
+            return self._judged(opened, word, failed)
+        except NotAuthorized as refused:
+            self._refuse(opened, refused)
+            raise
+
+    def _refuse(self, opened: Operation, refused: RedoubtError) -> None:
+        """Raises `EvidenceUnavailable`, and is tried again: a no that the records do not take is no yes."""
+        self._judge.refuse(opened.operation, "undo", Act.ABORT, opened.subject, refused)
 
     @property
     def asks(self) -> bool:
@@ -96,18 +110,15 @@ class Steering:
             raise
 
     def _judged(self, opened: Operation, word: Word | None, failed: Callable[[], str]) -> Facts:
+        """Reads, and writes nothing: so `EvidenceUnavailable` says that it could not be judged."""
         if self._judge.policies.absent:
             return {}
         if opened.workflow_id == activity.info().workflow_id and (shown := failed()):
             return {"failed": shown}
-        held = self._judge.held(Act.ABORT, opened.subject)
+        held = self._judge.policies.current()
         if held is None:
             return {}
-        try:
-            requester, request = self._who_has_said(held, opened, word, Act.ABORT)
-        except NotAuthorized as refused:
-            self._judge.refuse(opened.operation, "undo", Act.ABORT, opened.subject, refused)
-            raise
+        requester, request = self._who_has_said(held, opened, word, Act.ABORT)
         return {"authorized": _facts(held, requester, request)}
 
     def _who_has_said(

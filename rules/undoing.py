@@ -11,13 +11,23 @@ has. So the records are asked:
 What was not gained from one issuer and then from another does not count. An operation all of whose steps so far have
 ended well, or are under way, has not failed.
 
-And what must come before a step at a target, so that nobody makes it fail by doing it too early: everything is staged
-before anything is switched, a wave is verified before the next one is switched, and what is verified was switched.
+A certificate whose issuer is not trusted any more is a failure, too, until every target is verified with it: then the
+operation ends as renewed, and the next one replaces it.
+
+And what must come before a step, so that nobody makes it fail by doing it too early: the key before an order, an order
+that has failed before the same issuer's next one, the order's certificate before it is put anywhere; everything is
+staged before anything is switched, a wave is verified before the next one is switched, and what is verified was
+switched.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+
+from schemas.certificates import StepInput
+
+IRREVOCABLE: Final = ("revoke/", "destroy/")
+"""What begins the name of a step that can't be undone: after it nothing is put back any more."""
 
 _AT_TARGETS: Final = ("stage", "switch", "verify")
 _ISSUING: Final = ("rehearse", "order", "authorize", "finalize", "issued")
@@ -63,17 +73,40 @@ def _made_up_for(step: str, issued: Collection[str]) -> bool:
     return kind in _ISSUING and rest.split("/")[0] in issued
 
 
+def distrusted(steps: Collection[Standing], issuers: Collection[str]) -> str:
+    """Whose certificate it has, if that is one of these, in words; "" if it is not."""
+    for one in steps:
+        parts = one.step.split("/")
+        if one.ended and parts[0] == "issued" and parts[2] in issuers:
+            return f"its certificate is of {parts[2]}, which is not trusted any more"
+    return ""
+
+
 def too_early(
-    verb: str, target: str, waves: Sequence[Sequence[str]], done: Collection[str]
+    name: str, step: StepInput, waves: Sequence[Sequence[str]], shown: Collection[str]
 ) -> tuple[str, ...]:
-    """The steps that must have ended well before this one is begun, and have not."""
-    return tuple(step for step in _before(verb, target, waves) if step not in done)
+    """What must come before the step of this name is begun, and is not there.
+
+    `shown`: the steps that have ended well, and what has failed (`failure_of`).
+    """
+    return tuple(one for one in _before(name.partition("/")[0], step, waves) if one not in shown)
 
 
-def _before(verb: str, target: str, waves: Sequence[Sequence[str]]) -> Iterator[str]:
+def failure_of(step: str) -> str:
+    return f"failed/{step}"
+
+
+def _before(verb: str, step: StepInput, waves: Sequence[Sequence[str]]) -> Iterator[str]:
+    issued = f"issued/{step.group}/{step.issuer}"
+    if verb == "issued":
+        yield f"key/{step.group}"
+        if step.attempt > 1:
+            yield failure_of(f"{issued}/{step.attempt - 1}")
+    if verb in _AT_TARGETS:
+        yield f"{issued}/{step.attempt}"
     if verb == "verify":
-        yield f"switch/{target}"
+        yield f"switch/{step.target}"
     if verb == "switch":
         yield from (f"stage/{name}" for wave in waves for name in wave)
-        own = next(number for number, wave in enumerate(waves) if target in wave)
+        own = next(number for number, wave in enumerate(waves) if step.target in wave)
         yield from (f"verify/{name}" for wave in waves[:own] for name in wave)

@@ -140,7 +140,8 @@ class Journal(Protocol):
     def undo(self, operation: str, why: str, by: dict[str, JsonValue] | None = None) -> None:
         """From here on the operation only undoes; again: no effect. Goes on by the spool if the store is away.
 
-        `by`: what the evidence says of who or what has turned it round.
+        `by`: what the evidence says of who or what has turned it round. Raises `Fenced` where a step was begun that
+        can't be undone (`rules.undoing.IRREVOCABLE`).
         """
 
     def close(self, operation: str, outcome: str, facts: dict[str, JsonValue]) -> None:

@@ -11,10 +11,10 @@ the CAs are asked again. A run that was reset meanwhile, or that could not hear 
 import contextlib
 import math
 import time
-from datetime import UTC, datetime
 
 from temporalio import activity
 
+from activities import clock
 from activities.beating import beats
 from activities.certificates.in_grace import keep_ended
 from activities.certificates.issued import KnownCertificates
@@ -42,7 +42,7 @@ class GraceJudge(KnownCertificates):
         """Why the certificate is due again, by its dates or by what a CA says; None if it is not, or in no grace."""
         if not self._in_its_grace(left):
             return None
-        name, facts, now = left.subject, list(by_target.values()), datetime.now(UTC)
+        name, facts, now = left.subject, list(by_target.values()), clock.now()
         policy = self._settings(name).renew
         decision = heard(
             self._around,
@@ -59,8 +59,7 @@ class GraceJudge(KnownCertificates):
         plan = plan_of(left)
         if plan.undoing or self._settled(left.operation):
             return False
-        ended = {step.step for step in self._around.journal.steps(left.operation) if step.result is not None}
-        return all(f"verify/{name}" in ended for name in plan.targets)
+        return self._verified(plan)
 
 
 class GraceActivities(GraceJudge):

@@ -12,14 +12,15 @@ from activities.beating import beats
 from activities.certificates import proofs
 from activities.certificates.issued import KnownCertificates
 from activities.certificates.proofs import AUTHORIZE, PROOFS
-from activities.certificates.steps import forward, issued_by, order_of
+from activities.certificates.standing import issued_by, order_of, refuse_if_too_early
+from activities.certificates.steps import forward
 from clients.challenges import Proof
 from clients.issuers import Order, Rehearses, ShowsProofs, SuggestsRenewal
 from rules import certificates as rules
 from rules.patience import worth_waiting
 from rules.points import reached
 from schemas.certificates import CertificateFacts, Done, IssuedCertificate, RenewalPlan, StepInput
-from schemas.errors import CaUnavailable, CertificateRejected, RedoubtError
+from schemas.errors import CaRefused, CaUnavailable, CertificateRejected, RedoubtError
 from schemas.evidence import Event
 
 
@@ -52,26 +53,45 @@ class IssuingActivities(KnownCertificates):
         """
         plan = self._planned(step)
         try:
-            issued = self._obtained(plan, step)
+            issued = self._brought(plan, step) or self._obtained(plan, step)
         except CaUnavailable as error:
             # The last issuer is waited for: there is nobody else.
             error.given_up = step.issuer != plan.issuers[-1] and not _in_time(error, plan.issuer_patience_s)
             raise
-        self._around.measures.issued(plan.certificate, step.issuer)
+        self._around.measures.issued(plan.certificate, issued.issuer)
         return issued
 
+    def _brought(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate | None:
+        """What an order has brought for this group already, whichever it was: there is no second certificate.
+
+        A run that goes forward once more, or takes the operation up, begins with the first issuer again.
+        """
+        steps = {one.step: one.result for one in self._around.journal.steps(plan.operation)}
+        group = f"issued/{step.group}/"
+        found = next((name for name, result in steps.items() if result and name.startswith(group)), None)
+        if found is None:
+            return None
+        _, _, issuer, attempt = found.split("/")
+        if issuer in self._around.distrusted and not self._verified(plan):
+            raise CaRefused(f"What was issued is of {issuer}, which is in `distrusted_issuers`.")
+        own = step.model_copy(update={"issuer": issuer, "attempt": int(attempt)})
+        ordered = steps.get(f"order/{order_of(own)}") or {}
+        return self._as_issued(plan, own, str(ordered.get("url")), nameless=_nameless(ordered))
+
     def _obtained(self, plan: RenewalPlan, step: StepInput) -> IssuedCertificate:
-        proofs.withdraw_given_up(self._around, step.operation, going_on=order_of(step))
+        refuse_if_too_early(self._around.journal, plan, step, issued_by(step))
         self._rehearse(plan, step)
         url, nameless = self._ordered(plan, step)
+        proofs.withdraw_given_up(self._around, step.operation, going_on=order_of(step))
         self._authorize(step, url)
         self._finalize(step, url)
-        return IssuedCertificate(
-            issuer=step.issuer,
-            attempt=step.attempt,
-            facts=self._collect(plan, step, url),
-            caa_unknown=nameless,
-        )
+        return self._as_issued(plan, step, url, nameless=nameless)
+
+    def _as_issued(
+        self, plan: RenewalPlan, step: StepInput, url: str, *, nameless: bool
+    ) -> IssuedCertificate:
+        facts = self._collect(plan, step, url)
+        return IssuedCertificate(issuer=step.issuer, attempt=step.attempt, facts=facts, caa_unknown=nameless)
 
     def _rehearse(self, plan: RenewalPlan, step: StepInput) -> None:
         """Before the first order of a new name: what is wrong with it shall not count against the CA's limits.
@@ -117,7 +137,7 @@ class IssuingActivities(KnownCertificates):
             step.operation, f"order/{order_of(step)}", Event.CERTIFICATE_ORDERED, facts, effect
         )
         reached("order.stored")
-        return str(result["url"]), result.get("caa") == []
+        return str(result["url"]), _nameless(result)
 
     def _placed(self, plan: RenewalPlan, step: StepInput) -> Order:
         """Tell the CA which certificate is replaced, where it was this CA's; another CA can't be told (RFC 9773)."""
@@ -206,6 +226,11 @@ def _in_time(error: RedoubtError, patience_s: float) -> bool:
 def _key_id(step: StepInput) -> str:
     """The same at each attempt, another in each operation: 20 bytes, as most tokens take them."""
     return hashlib.sha256(f"{step.operation}/{step.group}".encode()).hexdigest()[:40]
+
+
+def _nameless(order: dict[str, JsonValue]) -> bool:
+    """Whether it is not known by which names the CA knows itself in CAA records."""
+    return order.get("caa") == []
 
 
 def _without_chain(result: dict[str, JsonValue]) -> dict[str, JsonValue]:

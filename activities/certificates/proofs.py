@@ -6,6 +6,8 @@ what was kept of it is withdrawn here. A CA that can't be wired any more (it was
 in the log.
 """
 
+from collections.abc import Iterator
+
 import structlog
 from pydantic import JsonValue, TypeAdapter
 
@@ -14,7 +16,7 @@ from clients.challenges import Proof
 from clients.issuers import ShowsProofs
 from schemas.errors import RedoubtError
 
-PROOFS, AUTHORIZE = "proofs/", "authorize/"
+PROOFS, AUTHORIZE, _ORDER = "proofs/", "authorize/", "order/"
 
 _PROOFS = TypeAdapter(tuple[Proof, ...])
 _log = structlog.get_logger("activities.certificates")
@@ -26,12 +28,26 @@ def kept(proofs: tuple[Proof, ...]) -> dict[str, JsonValue]:
 
 
 def withdraw_given_up(around: Surroundings, operation: str, going_on: str = "") -> None:
-    """Of every order of the operation that has not shown control, but for the one that is `going_on`."""
+    """Of every order of the operation that has not shown control; of those that `going_on` has taken the place of.
+
+    They are its group's that were placed before it: an earlier one, asked for again by whoever can write to Temporal,
+    takes nothing from the one that runs.
+    """
     steps = {step.step: step.result for step in around.journal.steps(operation)}
-    for step, result in steps.items():
-        order = step.removeprefix(PROOFS)
-        if step.startswith(PROOFS) and result and order != going_on and not steps.get(AUTHORIZE + order):
+    for order in _given_up(tuple(steps), going_on):
+        result = steps.get(PROOFS + order)
+        if result and not steps.get(AUTHORIZE + order):
             _withdraw(around, order.split("/")[1], _PROOFS.validate_python(result["proofs"]))
+
+
+def _given_up(steps: tuple[str, ...], going_on: str) -> Iterator[str]:
+    group = going_on.partition("/")[0]
+    for step in steps:
+        order = step.removeprefix(_ORDER)
+        if order == going_on:
+            return
+        if step.startswith(_ORDER) and (not going_on or order.partition("/")[0] == group):
+            yield order
 
 
 def _withdraw(around: Surroundings, name: str, proofs: tuple[Proof, ...]) -> None:

@@ -10,16 +10,15 @@ import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
-from activities import clock
 from activities.approving import ApprovalGate
 from activities.authorizing import Gate
+from activities.certificates import standing
 from activities.certificates.holding import held
 from activities.certificates.measures import Measures
 from activities.certificates.places import Places
@@ -34,17 +33,18 @@ from clients.revocation import Revocations
 from clients.runs import Runs
 from clients.seals import Seals
 from clients.targets import Target
-from rules import undoing
 from rules.endings import not_shown
 from rules.points import reached
-from rules.undoing import Standing, too_early
+from rules.undoing import IRREVOCABLE
 from schemas.certificates import CertificateFacts, RenewalPlan, StepInput
 from schemas.contract import Contract, WorkflowInput
 from schemas.errors import (
     CaRefused,
     IntentNotLogged,
     Internal,
+    NotApproved,
     NotAuthorized,
+    OrderLost,
     RedoubtError,
     UnknownSubject,
 )
@@ -60,7 +60,6 @@ REVOCATION = "CertificateRevocation"
 FORWARD, UNDOING = 1, 2
 """The fence's epochs: once an operation undoes itself, none of its forward steps has an effect any more."""
 
-_IRREVOCABLE = ("revoke/", "destroy/")
 _IN_LOG_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.2
 
@@ -110,7 +109,8 @@ def forward(
     """Let an activity that goes forward keep with its operation that it has failed; stands below `beats`.
 
     `name`: its step in the journal, with fields of `StepInput` in braces. An operation is put back for what its own
-    records show, so what fails because it was asked of the wrong run, part or time is not kept.
+    records show, so what fails because it was asked of the wrong run, part or time is not kept. Nor is that it is not
+    approved: an approval that is refused or expires is on record itself.
     """
 
     def kept(step_of: Callable[[S, StepInput], T]) -> Callable[[S, StepInput], T]:
@@ -120,6 +120,10 @@ def forward(
                 return step_of(self, step)
             except CancelledError:
                 raise  # cut short, which is no failure
+            except OrderLost as lost:
+                # Another order is placed only where the records show that this one has failed.
+                self._keep_failure(step, name.format_map(step.model_dump()), lost)
+                raise
             except Exception as failed:
                 with contextlib.suppress(RedoubtError):  # the records may be what has failed
                     self._keep_failure(step, name.format_map(step.model_dump()), failed)
@@ -183,30 +187,17 @@ class Steps:
         return {**started, **approved}
 
     def _keep_failure(self, step: StepInput, name: str, failed: Exception) -> None:
-        plan, opened = self._fitting(step), self._around.journal.operation(step.operation)
-        if opened.workflow_id == activity.info().workflow_id and not self._too_early(plan, name):
-            known = failed if isinstance(failed, RedoubtError) else Internal(type(failed).__name__)
-            self._around.journal.failed(step.operation, name, known.code, known.detail[:1000])
-
-    def _too_early(self, plan: RenewalPlan, name: str) -> tuple[str, ...]:
-        verb, _, target = name.partition("/")
-        if verb not in {"switch", "verify"}:
-            return ()
-        ended = [one.step for one in self._around.journal.steps(plan.operation) if one.ended]
-        return too_early(verb, target, plan.waves, ended)
+        plan, journal = self._fitting(step), self._around.journal
+        if journal.operation(step.operation).workflow_id != activity.info().workflow_id:
+            return
+        if isinstance(failed, NotApproved) or standing.too_early(journal, plan, step, name):
+            return
+        known = failed if isinstance(failed, RedoubtError) else Internal(type(failed).__name__)
+        journal.failed(step.operation, name, known.code, known.detail[:1000])
 
     def _failure(self, plan: RenewalPlan) -> str:
-        """By what the operation has failed as far as the records show, in words; "" if it has not."""
-        journal, operation = self._around.journal, plan.operation
-        steps = [Standing(one.step, one.at, one.ended is not None) for one in journal.steps(operation)]
-        at_targets, elsewhere = (
-            timedelta(seconds=one) for one in (plan.target_patience_s, plan.issuer_patience_s)
-        )
-        return (
-            undoing.failed(steps, journal.failures(operation))
-            or undoing.silent(steps, clock.now(), at_targets, elsewhere)
-            or self._around.approvals.denied(operation)
-        )
+        around = self._around
+        return standing.failure(around.journal, around.approvals, around.distrusted, plan)
 
     def _refuse_unless_shown(
         self, opened: Operation, outcome: str, plan: Collection[str], *, undoing: bool = False
@@ -225,7 +216,7 @@ class Steps:
     def _settled(self, operation: str) -> bool:
         """Whether something was begun that can't be undone: then what was replaced can't be put back."""
         steps = self._around.journal.steps(operation)
-        return any(step.step.startswith(_IRREVOCABLE) for step in steps)
+        return any(step.step.startswith(IRREVOCABLE) for step in steps)
 
     def _await_log(self, operation: str, step: str) -> None:
         deadline = time.monotonic() + _IN_LOG_WITHIN_S
@@ -258,10 +249,13 @@ class Steps:
         Whoever may write to Temporal can name any; so what a step names is held against the plan before it is used.
         """
         plan = self._fitting(step)
-        if step.issuer in self._around.distrusted:
+        if step.issuer in self._around.distrusted and not self._verified(plan):
             # Since it was planned. Putting back names no issuer, so it goes on.
             raise CaRefused(f"{step.issuer} is in `distrusted_issuers`, so nothing of it is used.")
         return plan
+
+    def _verified(self, plan: RenewalPlan) -> bool:
+        return standing.verified(plan, self._around.journal.steps(plan.operation))
 
     def _fitting(self, step: StepInput) -> RenewalPlan:
         plan = self._plan(step.operation)
@@ -302,13 +296,3 @@ def refuse_another_kind(opened: Operation, kind: str) -> None:
     """A step can be called with any operation. Raises `NotAuthorized`."""
     if opened.kind != kind:
         raise NotAuthorized(f"The operation on {opened.subject} is a {opened.kind}, which has no such step.")
-
-
-def order_of(step: StepInput) -> str:
-    """The part of a journal step's name that says which order it is about."""
-    return f"{step.group}/{step.issuer}/{step.attempt}"
-
-
-def issued_by(step: StepInput) -> str:
-    """The journal step that holds what this order brought."""
-    return f"issued/{order_of(step)}"

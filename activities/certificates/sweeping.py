@@ -108,7 +108,7 @@ class SweepingActivities(GraceJudge, DueJudge):
                 waiting.append(one.model_copy(update={"held_off": True, "why": f"{one.why}; {why}"}))
                 continue
             may.append(one)
-            beside.append(Begun(KIND, one.certificate, datetime.now(UTC), under_way=True))
+            beside.append(Begun(KIND, one.certificate, clock.now(), under_way=True))
         return may, waiting
 
     def _decisions(

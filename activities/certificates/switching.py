@@ -10,7 +10,9 @@ from activities import clock
 from activities.beating import beats
 from activities.certificates.in_grace import refuse_unless_over_or_ended
 from activities.certificates.proofs import withdraw_given_up
-from activities.certificates.steps import FORWARD, UNDOING, Steps, forward, issued_by, plan_of
+from activities.certificates.standing import issued_by, refuse_if_too_early
+from activities.certificates.steps import FORWARD, UNDOING, Steps, forward, plan_of
+from activities.steering import RECORDS_AWAY
 from clients.probes.waiting import wait_until_served
 from clients.targets import Bundle, Fence
 from rules.points import reached
@@ -19,7 +21,6 @@ from schemas.errors import (
     EvidenceUnavailable,
     Fenced,
     InvalidSettings,
-    NotAuthorized,
     RedoubtError,
     TargetUnreachable,
     VerificationFailed,
@@ -151,6 +152,8 @@ class SwitchingActivities(Steps):
         targets = plan.targets
         self._refuse_if_settled(undo)
         by = self._around.steering.may_undo(opened, undo.word, lambda: self._failure(plan))
+        if by == RECORDS_AWAY:
+            self._refuse_if_back(undo.operation)
         self._around.journal.undo(undo.operation, undo.why, by)
         reached("undo.begun")
         try:
@@ -160,6 +163,16 @@ class SwitchingActivities(Steps):
             # target that was not switched changes nothing.
             return UndoPlan(targets=targets)
         return UndoPlan(targets=tuple(name for name in targets if f"switch/{name}" in begun))
+
+    def _refuse_if_back(self, operation: str) -> None:
+        """Records that were away for a moment only are asked again."""
+        try:
+            self._around.journal.steps(operation)
+        except EvidenceUnavailable:
+            return
+        raise EvidenceUnavailable(
+            "The records could not be read a moment ago, so it was not judged whether to put back."
+        )
 
     def _refuse_if_settled(self, undo: Undo) -> None:
         try:
@@ -221,8 +234,7 @@ class SwitchingActivities(Steps):
         for name, answer in held.items():
             if isinstance(answer, RedoubtError):
                 activity.logger.warning("%s was left without a last look: %s", name, answer.in_full)
-        if close.outcome == "undone":  # who was renewed has asked another order since, which has seen to it
-            withdraw_given_up(self._around, close.operation)
+        withdraw_given_up(self._around, close.operation)
         reached("renewal.retired")
         self._around.journal.close(close.operation, close.outcome, {"why": close.why})
         self._measure(plan.certificate, close.outcome, held)
@@ -260,8 +272,8 @@ class SwitchingActivities(Steps):
         effect: Callable[[], dict[str, JsonValue]],
     ) -> None:
         name = f"{verb}/{step.target}"
-        if missing := self._too_early(plan, name):
-            raise NotAuthorized(f"{name} was not begun: {', '.join(missing)} must have ended well before it.")
+        if verb != "undo":
+            refuse_if_too_early(self._around.journal, plan, step, name)
         self._once(step.operation, name, what, {"target": step.target, **facts}, effect)
 
     def _ready(self, step: StepInput) -> tuple[RenewalPlan, Bundle]:

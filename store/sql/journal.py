@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, update
 
 from rules.ids import operation_id
 from rules.points import reached
+from rules.undoing import IRREVOCABLE
 from schemas.errors import AlreadyRunning, EntryRefused, EvidenceBroken, EvidenceUnavailable, Fenced
 from schemas.evidence import MAX_ENTRY_BYTES, Entry, Event, Kind
 from store import Begun, Context, Ending, Operation, Step
@@ -212,6 +213,7 @@ class SqlJournal:
             with writing(self._engine) as connection:
                 row = operation_row(connection, operation, held=False)
                 if _turn(connection, operation):
+                    _refuse_if_settled(connection, row)
                     entry = self._entry(row, "undo", Kind.NOTE, Event.OPERATION_UNDO, facts)
                     insert_evidence(connection, entry)
             self._remembered({**row, "undoing": True})
@@ -295,6 +297,15 @@ def _fence(row: Row, step: str) -> None:
         raise Fenced(f"The operation is closed ({row['closed']}), so {step} was not begun.")
     if row["undoing"] and not step.startswith(UNDO_PREFIX):
         raise Fenced(f"The operation undoes itself, so {step} was not begun.")
+
+
+def _refuse_if_settled(connection: Connection, row: Row) -> None:
+    """After `_turn`: who is beginning such a step holds the operation's row, and has committed or will be fenced."""
+    for one in steps_of(connection, row["operation"]):
+        if one.step.startswith(IRREVOCABLE):
+            raise Fenced(
+                f"The operation on {row['subject']} is not undone: {one.step} was begun, and can't be undone."
+            )
 
 
 def _turn(connection: Connection, operation: str) -> bool:

@@ -1,6 +1,7 @@
 """Whoever can write to Temporal, and to nothing else: every workflow started, every step called, and no effect.
 
-The steps are called for an operation that nobody was admitted to start, and for one that has ended well.
+The steps are called for an operation that nobody was admitted to start, for one that has ended well, and for one that
+is in the middle.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from temporalio.client import WorkflowFailureError
 
 from clients.settings import load
 from schemas.catalogue import WORKFLOW_TYPES
-from tests.acceptance.fleet import Fleet
+from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.governed import WWW, govern, planted, signed_by_anna, tried_by_a_rogue
 from workers.pools import POOLS
 from workers.pools import load as load_named
@@ -61,6 +62,52 @@ def test_write_access_to_temporal_alone_has_no_effect(fleets: Callable[..., Flee
         assert {name for name, code in told.items() if code == "done"} <= HARMLESS, told
         assert "Internal" not in told.values(), told
     assert _seen(fleet) == before
+
+
+def test_an_allowed_operation_in_the_middle_is_neither_ordered_for_again_nor_put_back(
+    fleets: Callable[..., Fleet],
+) -> None:
+    """Its run is ended by the rogue, who then calls its steps under its ID: too early, and of orders that are none."""
+    fleet = fleets()
+    fleet.build(targets=("web-1", "web-2"), waves=[1])
+    govern(fleet)
+    given = json.dumps({"certificate": "www"})
+    doomed = fleet.worker(crash_at="journal.finished@stage/web-1")
+    fleet.redoubt("start", "CertificateRenewal", "--input", "-", *signed_by_anna(fleet), given=given)
+    wait_until(fleet.marker.exists, 60, "the staging")
+    doomed.kill()
+    wiring = Wiring(load(fleet.folder / "redoubt.yaml"))
+    ((operation, _),) = _seen(fleet)["operations"]
+    fleet.worker(name="second")
+    asyncio.run(_terminate(wiring))
+    before = _seen(fleet)
+
+    told = asyncio.run(tried_by_a_rogue(wiring, _out_of_turn(operation)))
+    # What was issued is told to whoever asks for another one.
+    assert {name for name, code in told if code == "done"} == {"obtain_certificate"}, told
+    assert told[-1] == ("begin_undo", "NotAuthorized")
+    assert _seen(fleet) == before
+
+    fleet.redoubt("start", "CertificateRenewal", "--input", "-", *signed_by_anna(fleet), given=given)
+    assert fleet.watch(WWW)["state"] == "COMPLETED"
+    after = _seen(fleet)
+    assert (after["ca"], after["operations"]) == (before["ca"], [(operation, "renewed")])
+
+
+async def _terminate(wiring: Wiring) -> None:
+    client = await wiring.client("certificates")
+    await client.get_workflow_handle(WWW).terminate("by a rogue")
+
+
+def _out_of_turn(operation: str) -> list[tuple[str, dict[str, Any]]]:
+    of = {"operation": operation, "certificate": "www"}
+    first = {**of, "group": "web-1", "target": "web-1", "issuer": "acme"}
+    return [
+        *((verb, {**first, "attempt": 2}) for verb in ("stage", "switch", "verify", "obtain_certificate")),
+        ("verify", first),
+        ("switch", {**first, "group": "web-2", "target": "web-2"}),
+        ("begin_undo", {**of, "why": "a rogue"}),
+    ]
 
 
 async def _start_every_workflow(wiring: Wiring) -> None:

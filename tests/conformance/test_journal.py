@@ -190,6 +190,41 @@ def test_what_undoes_itself_takes_undo_steps_only(journal: Journal, engine: Engi
     assert whys == ["the third target failed"]
 
 
+@pytest.mark.parametrize("step", ["revoke/aa", "destroy/hsm/bb"])
+def test_what_has_begun_what_cannot_be_undone_is_not_turned_round(
+    journal: Journal, engine: Engine, step: str
+) -> None:
+    operation = opened(journal).operation
+    journal.begin(operation, step, WHAT, {})
+    with pytest.raises(Fenced, match=f"{step} was begun"):
+        journal.undo(operation, "too late")
+    assert not journal.operation(operation).undoing
+    assert not [one for one in recorded(engine) if one["what"] == "operation.undo"]
+    assert journal.begin(operation, "switch/a", WHAT, {}).first
+
+
+def test_of_what_cannot_be_undone_and_an_undo_that_begin_at_once_one_wins(journal: Journal) -> None:
+    operations = [opened(journal, f"www-{number}").operation for number in range(12)]
+
+    def settle(operation: str) -> bool:
+        try:
+            return journal.begin(operation, "revoke/aa", WHAT, {}).first
+        except Fenced:
+            return False
+
+    def turn(operation: str) -> bool:
+        try:
+            journal.undo(operation, "at once")
+        except Fenced:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        both = [(pool.submit(settle, one), pool.submit(turn, one)) for one in operations]
+        won = [(settled.result(), turned.result()) for settled, turned in both]
+    assert all(settled != turned for settled, turned in won), won
+
+
 def test_a_closed_operation_takes_no_step(journal: Journal) -> None:
     operation = opened(journal).operation
     journal.close(operation, "renewed", {})

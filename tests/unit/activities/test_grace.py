@@ -1,6 +1,7 @@
 """Who may end a grace: a revocation that is under way, and a CA that wants the new one replaced; nobody else."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,13 @@ from activities.certificates.in_grace import GRACE_ENDED
 from activities.looking import Looks
 from clients.revocation import RevocationStatus
 from schemas.certificates import EndGrace
-from schemas.errors import NotApproved, NotAuthorized
+from schemas.errors import ClockWrong, NotApproved, NotAuthorized
 from schemas.evidence import Event
 from schemas.principals import Act
 from schemas.settings.certificates import RenewalPolicy
 from store import Operation, Step
 from tests.integration.workflows.stand_ins import NEW, TARGETS, plan
+from tests.unit.policies.installations import started
 
 GOOD, REVOKED = RevocationStatus(state="good"), RevocationStatus(state="revoked")
 RENEWAL, REVOCATION, RUN = "op-1", "op-9", "its-run"
@@ -114,7 +116,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ended(asked: EndGrace, runs: Runs | None = None, **given: Any) -> tuple[Runs, list[Any]]:
     runs, notes = runs or Runs(), list[Any]()
-    ActivityEnvironment().run(GraceActivities(around(runs, notes, **given)).end_grace, asked)
+    started().run(GraceActivities(around(runs, notes, **given)).end_grace, asked)
     assert not runs.seen, "it returns once the renewal has ended"
     return runs, notes
 
@@ -193,3 +195,12 @@ def test_what_a_ca_says_is_told_as_a_reason_whatever_it_is(words: str) -> None:
     runs, _ = ended(EndGrace(certificate="www"), status=status)
     ((_, _, reason),) = runs.told
     assert reason.startswith(f"{NEW.fingerprint[:12]} was revoked (")
+
+
+@pytest.mark.parametrize("off", [timedelta(days=-1), timedelta(days=1)], ids=["behind", "ahead"])
+def test_a_clock_that_is_a_day_off_ends_none(off: timedelta) -> None:
+    runs, notes = Runs(), list[Any]()
+    acts = GraceActivities(around(runs, notes, status=REVOKED))
+    with pytest.raises(ClockWrong):
+        started(datetime.now(UTC) + off).run(acts.end_grace, EndGrace(certificate="www"))
+    assert (runs.told, notes) == ([], [])

@@ -15,8 +15,8 @@ from activities.certificates.sweeping import SweepingActivities
 from schemas.certificates import CertificateSweepInput, LookAgain, SweepDecision
 from schemas.errors import CaUnavailable, InvalidSettings, UnknownSubject
 from schemas.settings.targets import TargetSettings
+from tests.unit.policies.installations import installed, started
 from tests.unit.policies.people import policy
-from tests.unit.policies.test_room import installed, started
 
 
 def _anchors(error: Exception | None) -> Callable[[], bytes]:

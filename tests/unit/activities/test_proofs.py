@@ -25,6 +25,10 @@ def step(name: str, result: dict[str, Any] | None) -> Any:
     return SimpleNamespace(step=name, result=result)
 
 
+def order(name: str) -> list[Any]:
+    return [step(f"order/{name}", {}), step(f"proofs/{name}", proofs.kept((PROOF,)))]
+
+
 def withdrawn(steps: list[Any], going_on: str = "") -> list[tuple[Proof, ...]]:
     shower = Shower()
 
@@ -41,25 +45,33 @@ def withdrawn(steps: list[Any], going_on: str = "") -> list[tuple[Proof, ...]]:
 def test_what_was_kept_of_an_order_that_came_to_nothing_is_withdrawn_as_it_was() -> None:
     kept = proofs.kept((PROOF,))
     assert "token.thumb" in str(kept)
-    lost = [step("authorize/shared/acme/1", None), step("proofs/shared/acme/1", kept)]
+    lost = [*order("shared/acme/1"), step("authorize/shared/acme/1", None)]
     assert withdrawn(lost) == [(PROOF,)]
-    assert withdrawn(lost, going_on="shared/acme/2") == [(PROOF,)]
+    assert withdrawn([*lost, *order("shared/acme/2")], going_on="shared/acme/2") == [(PROOF,)]
     assert withdrawn(lost, going_on="shared/acme/1") == []
+
+
+def test_an_earlier_order_or_anothers_takes_nothing_from_the_one_that_runs() -> None:
+    """Whoever can write to Temporal can ask for any of them again."""
+    running = [*order("shared/one/1"), *order("shared/acme/1"), *order("other/one/1")]
+    for asked in ("shared/one/1", "other/one/1"):
+        assert withdrawn(running, going_on=asked) == []
 
 
 def test_an_order_that_has_shown_control_has_taken_its_own_away() -> None:
     done = [
+        *order("shared/acme/1"),
         step("authorize/shared/acme/1", {"status": "ready"}),
-        step("proofs/shared/acme/1", proofs.kept((PROOF,))),
     ]
     assert withdrawn(done) == []
 
 
 def test_an_issuer_that_is_gone_or_shows_nothing_holds_up_nothing() -> None:
     steps = [
-        step("proofs/shared/gone/1", proofs.kept((PROOF,))),
-        step("proofs/shared/local/1", proofs.kept((PROOF,))),
-        step("proofs/shared/acme/1", proofs.kept((PROOF,))),
+        *order("shared/gone/1"),
+        *order("shared/local/1"),
+        *order("shared/acme/1"),
+        step("order/shared/acme/2", {}),
         step("proofs/shared/acme/2", None),
     ]
     assert withdrawn(steps) == [(PROOF,)]

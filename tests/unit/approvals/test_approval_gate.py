@@ -428,3 +428,17 @@ def test_an_approval_that_was_refused_or_has_expired_is_denied_until_it_was_used
     assert denied(refused) == "its approval is refused"
     here.approve(granted, "anna", "ben")
     assert denied(granted) == ""
+
+
+def test_an_approval_of_something_else_is_denied_by_the_records_and_wherever_that_is_asked(
+    house: Callable[..., House],
+) -> None:
+    here = house()
+    operation = here.open()
+    asked = here.approve(operation, "anna", "ben")
+    assert as_activity(lambda: here.gate.denied(operation), namespace="elsewhere") == ""
+    harmless = asked.request.model_copy(update={"plan": {"names": ["harmless.example.com"]}})
+    here.approvals.ask(harmless, instead_of=asked.digest)
+    assert as_activity(lambda: here.gate.denied(operation)) == (
+        "what is to be done is not what approval was asked for"
+    )

@@ -31,7 +31,7 @@ def around() -> Any:
     )
     target, strange = SimpleNamespace(name="web-1"), SimpleNamespace(name="db-1")
     inventory = {"www": SimpleNamespace(targets=(target, strange)), "db": SimpleNamespace(targets=(strange,))}
-    journal = SimpleNamespace(operation=lambda _: opened)
+    journal = SimpleNamespace(operation=lambda _: opened, steps=lambda _: ())
     return SimpleNamespace(
         inventory=inventory, journal=journal, distrusted=frozenset({"two"}), seals=SimpleNamespace()
     )

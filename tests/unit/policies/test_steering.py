@@ -269,6 +269,25 @@ def test_putting_back_does_not_wait_for_records_that_are_away(house: Callable[..
     assert held.does(lambda: held.steering.may_undo(opened, None, away)) == {"records": "away"}
 
 
+def test_a_refusal_that_cannot_be_written_is_tried_again_and_never_a_yes(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records answer, and take nothing: they are full, say."""
+    held = house(policy(ANNA_MAY))
+
+    def full(_: object) -> None:
+        raise EvidenceUnavailable("The records can't be written.")
+
+    opened = held.opened()
+    monkeypatch.setattr(held.journal, "note", full)
+    with pytest.raises(EvidenceUnavailable):
+        held.does(lambda: held.steering.may_undo(opened, None, lambda: ""))
+    unverified = Policies(SqlPolicies(held.engine), "0" * 64, "test", policy_of, verify)
+    judge = Judge(unverified, SqlPolicies(held.engine), held.journal, "test", verify, lambda: None)
+    with pytest.raises(EvidenceUnavailable):
+        held.does(lambda: Steering(judge).may_undo(opened, None, lambda: ""))
+
+
 def test_what_has_failed_is_put_back_although_the_policy_does_not_verify(
     house: Callable[..., House],
 ) -> None:
