@@ -12,6 +12,7 @@ from cli.demo.oracle import CaCounts
 from clients.tools import find
 from tests.acceptance.fleet import Fleet, wait_until
 from tests.acceptance.killing import leftovers
+from tests.servers.freezing import frozen
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -21,10 +22,9 @@ def test_a_ca_that_hangs_is_waited_for(fleets: Callable[..., Fleet]) -> None:
     worker = fleet.worker(crash_at="order.stored")
     fleet.start()
     wait_until(fleet.marker.exists, 60, "the placed order")
-    fleet.ca.ca.signal(signal.SIGSTOP)
-    worker.signal(signal.SIGCONT)
-    wait_until(lambda: _attempts(fleet) > 1, 120, "a request that was given up")
-    fleet.ca.ca.signal(signal.SIGCONT)
+    with frozen(fleet.ca.ca):
+        worker.signal(signal.SIGCONT)
+        wait_until(lambda: _attempts(fleet) > 1, 120, "a request that was given up")
     ended = fleet.watch()
     assert ended["state"] == "COMPLETED", ended
     assert fleet.counts() == CaCounts(orders=1, finalizes=1, certificates=1)

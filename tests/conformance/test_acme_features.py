@@ -1,7 +1,6 @@
 """What an ACME CA offers beside orders: profiles, renewal information, chains, rehearsal, another account key."""
 
 import base64
-import signal
 import ssl
 import urllib.request
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from schemas.errors import AccountRefused, CaUnavailable, CertificateRejected, I
 from schemas.settings import issuers
 from tests.conftest import Ca
 from tests.servers.crashes import killed_at
+from tests.servers.freezing import frozen
 from tests.servers.orders import LOOPBACK, Beats, account_key, names_of_ones_own, request
 from tests.servers.suggestions import suggest, window_of
 
@@ -137,12 +137,8 @@ def test_a_ca_that_does_not_answer_is_not_asked_about_every_certificate(
     issuer = made()
     chains = [issued(issuer)[1] for _ in range(2)]
     monkeypatch.setattr(acme_network, "TIMEOUT_S", 0.5)
-    asking_ca.ca.signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(CaUnavailable):
-            issuer.renewal_info(chains[0])
-    finally:
-        asking_ca.ca.signal(signal.SIGCONT)
+    with frozen(asking_ca.ca), pytest.raises(CaUnavailable):
+        issuer.renewal_info(chains[0])
     # It would answer by now, and another process asks it.
     with pytest.raises(CaUnavailable):
         issuer.renewal_info(chains[1])
